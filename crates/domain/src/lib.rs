@@ -1,0 +1,19 @@
+//! What Latchkey is about, free of databases, networks and clocks: the entities, the request
+//! states, and the policy that decides who may have what, for how long, and who has to agree.
+//!
+//! Invariant of this crate: everything here is a pure function of its arguments. Time comes in
+//! as a [`jiff::Timestamp`], randomness through [`clock::Rng`], and nothing is awaited.
+
+pub mod audit;
+pub mod clock;
+pub mod flow;
+pub mod ids;
+pub mod integration;
+pub mod inventory;
+pub mod people;
+pub mod provisioning;
+pub mod request;
+pub mod session;
+pub mod settings;
+
+pub use clock::{Clock, Rng};
