@@ -1,0 +1,1 @@
+//! Real systems for tests and the demo.
