@@ -112,3 +112,18 @@ async fn run(server: &Postgres, statement: &str) -> anyhow::Result<()> {
     serve.await?.ok();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_postgres_database_lasts_as_long_as_its_value() {
+        let database = TestDatabase::create(DatabaseKind::Postgres(PostgresVersion::V15));
+        let database = database.await.unwrap();
+        let url = database.url();
+        assert!(tokio_postgres::connect(&url, NoTls).await.is_ok());
+        drop(database);
+        assert!(tokio_postgres::connect(&url, NoTls).await.is_err());
+    }
+}
