@@ -1,7 +1,14 @@
 //! Target systems. One module a system; each answers the trait [`Integration`] and passes the
 //! contract suite in `tests/`. `docs/adding-an-integration.md` says how to add one.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -143,10 +150,43 @@ pub struct Work {
     pub rng: Arc<dyn Rng>,
     /// The server's time minus this machine's, as last measured.
     pub server_offset: SignedDuration,
-    /// When the lease ends, on [`Clock::monotonic`]. No effect starts after it.
-    pub lease_ends: Duration,
+    /// When the lease ends. No effect starts after it.
+    pub lease_ends: LeaseEnd,
     /// Called between any two effects on the target; tests crash here.
     pub crash_points: Arc<dyn CrashPoints>,
+}
+
+/// The end of a lease, on [`Clock::monotonic`]. Shared: the holder moves it on each time the
+/// server renews the lease, and work that is running sees the new end.
+#[derive(Debug, Clone)]
+pub struct LeaseEnd(Arc<AtomicU64>);
+
+impl LeaseEnd {
+    /// A lease that ends at `end`.
+    pub fn at(end: Duration) -> Self {
+        Self(Arc::new(AtomicU64::new(as_nanos(end))))
+    }
+
+    /// When it ends.
+    pub fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Moves the end on; never back.
+    pub fn extend_to(&self, end: Duration) {
+        self.0.fetch_max(as_nanos(end), Ordering::SeqCst);
+    }
+}
+
+impl From<Duration> for LeaseEnd {
+    fn from(end: Duration) -> Self {
+        Self::at(end)
+    }
+}
+
+/// Nanoseconds fit 64 bits for 584 years of running.
+fn as_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Work {
@@ -157,7 +197,7 @@ impl Work {
 
     /// What is left of the lease; `None` when it is over.
     pub fn lease_left(&self) -> Option<Duration> {
-        self.lease_ends.checked_sub(self.clock.monotonic()).filter(|left| !left.is_zero())
+        self.lease_ends.get().checked_sub(self.clock.monotonic()).filter(|left| !left.is_zero())
     }
 
     /// Fails when the lease is over: no effect may start.
