@@ -1,1 +1,18 @@
 //! Real systems for tests and the demo.
+//!
+//! Tests talk to real servers, never to ones that happen to run on the machine: their
+//! authentication is often off, so a wrong password or an expired role would go unnoticed. This
+//! crate finds or installs a server, starts its own instance on a free loopback port with
+//! authentication on, and stops it by pid.
+//!
+//! It is synchronous and uses the standard library, so that `xtask` can depend on it without
+//! building the async stack.
+
+mod folder;
+mod install;
+mod postgres;
+mod process;
+
+pub use folder::sweep_abandoned;
+pub use install::{find_program, install_debian_packages};
+pub use postgres::{Durability, Postgres, PostgresVersion, psql_program, stop_kept};
