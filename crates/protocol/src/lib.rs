@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use latchkey_domain::{
-    ids::{ConnectorSessionId, InstallationId, IntegrationId, TaskId},
+    ids::{ConnectorId, ConnectorSessionId, InstallationId, IntegrationId, TaskId},
     provisioning::{
         AccessDetails, ClaimOutcome, DesiredPrincipal, DiscoveredResource, DriftFinding,
         ExpiredClaim, Finding, KnownSession, Receipt, TargetFault,
@@ -29,8 +29,16 @@ pub const VERSION: u32 = 1;
 pub struct Heartbeat {
     /// [`VERSION`] of the sender.
     pub protocol: u32,
+    /// The connector this process was started as, so that a server can say that the token is
+    /// another connector's.
+    #[serde(default)]
+    pub connector_id: Option<ConnectorId>,
     /// This process; new at each start.
     pub session_id: ConnectorSessionId,
+    /// The deliveries the process is working on: the server renews the leases of these and of
+    /// no others, so that a task whose lease answer got lost on the way is delivered again.
+    #[serde(default)]
+    pub running: Vec<RunningTask>,
     /// The process that used this data folder before, if this is the first heartbeat after a
     /// start: its leases are taken back at once.
     #[serde(default)]
@@ -47,6 +55,15 @@ pub struct Heartbeat {
     /// The newest signed audit head this connector has seen, echoed so that a cut tail shows.
     #[serde(default)]
     pub audit_head: Option<AuditHead>,
+}
+
+/// A delivery that is being worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunningTask {
+    /// The task.
+    pub id: TaskId,
+    /// [`Task::lease`].
+    pub lease: i64,
 }
 
 /// The answer to a heartbeat.
@@ -94,7 +111,7 @@ pub struct LeaseRequest {
 /// The answer to a lease request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LeaseAnswer {
-    /// The server's time.
+    /// The server's time when the tasks were leased (or the wait ended without one).
     pub server_time: Timestamp,
     /// Work, possibly none.
     pub tasks: Vec<Task>,
@@ -107,8 +124,9 @@ pub struct Task {
     pub id: TaskId,
     /// Which delivery this is: a result is accepted for the newest one only.
     pub lease: i64,
-    /// How long the lease lasts, counted by the connector's own monotonic clock from the moment
-    /// it sent the request. No effect starts after it.
+    /// How long the lease lasts from the answer's `server_time`, which the connector places on
+    /// its own monotonic clock. A heartbeat renews the leases of its session for as long again,
+    /// counted from when it was sent. No effect starts after the end.
     pub lease_ms: u64,
     /// The target.
     pub integration: IntegrationTarget,
@@ -161,7 +179,6 @@ pub enum SecretSource {
 /// What to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "tasks are few and short-lived")]
 pub enum Operation {
     /// Connect, check the connector's own rights, and find what there is.
     Discover,
@@ -250,4 +267,3 @@ pub struct Reconciled {
     /// Principals and grants that nothing explains, in words.
     pub drift: Vec<DriftFinding>,
 }
-

@@ -100,8 +100,7 @@ pub fn seal(public_key: &str, plain: &[u8]) -> Result<String, SealError> {
 pub fn seal_values(public_key: &str, values: &SecretValues) -> Result<String, SealError> {
     let exposed: BTreeMap<&str, &str> =
         values.iter().map(|(key, value)| (key.as_str(), value.expose_secret())).collect();
-    let plain =
-        Zeroizing::new(serde_json::to_vec(&exposed).map_err(|_| SealError::CannotSeal)?);
+    let plain = Zeroizing::new(serde_json::to_vec(&exposed).map_err(|_| SealError::CannotSeal)?);
     seal(public_key, &plain)
 }
 
