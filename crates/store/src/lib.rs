@@ -1,1 +1,56 @@
-//! placeholder
+//! The database: the only crate that knows SQL.
+//!
+//! [`Store::read`] and [`Store::write`] run one transaction each; a [`Tx`] has the statements,
+//! one file an aggregate, and speaks in domain types. One code path serves SQLite and
+//! PostgreSQL. Invariants kept here: whatever belongs together is in one transaction; times are
+//! whole microseconds of UTC; secrets are sealed before they reach a statement; the audit trail
+//! only grows; a lease is held by one owner at a time.
+
+mod audit;
+mod audit_chain;
+mod audit_verify;
+mod connectors;
+mod error;
+mod flows;
+mod groups;
+mod integrations;
+mod inventory;
+mod jobs;
+mod keys;
+mod leases;
+mod open;
+mod outbox;
+mod page;
+mod requests;
+mod schema;
+mod seal;
+mod sessions;
+mod settings;
+mod sql;
+mod tasks;
+mod tokens;
+mod tx;
+mod units;
+mod users;
+mod wake;
+
+pub use audit::{AuditFilter, AuditRecord};
+pub use audit_chain::AuditHead;
+pub use audit_verify::{AuditProblem, AuditReport, VerifyOptions};
+pub use connectors::{CONNECTOR_SESSION_LIVE, ConnectorFilter, HeartbeatRow};
+pub use error::{Result, StoreError};
+pub use groups::GroupFilter;
+pub use integrations::{IntegrationFilter, SecretValues};
+pub use inventory::{ResourceFilter, SyncRun, SyncRunId, SyncSummary};
+pub use jobs::{Job, NewJob};
+pub use keys::{KeyError, KeyRing};
+pub use open::{DatabaseUrl, DatabaseUrlError, StoreOptions};
+pub use outbox::OutboxMessage;
+pub use page::{PageKey, PageQuery, TextMatch};
+pub use requests::RequestFilter;
+pub use sessions::{ReceiptRecord, SessionFilter, StoredCredentials};
+pub use tasks::{LeasedTask, NewTask, OpenTask, TaskKind};
+pub use tx::{Store, Tx};
+pub use units::UnitFilter;
+pub use users::UserFilter;
+pub use wake::{Waiter, Wake, WakeUps};

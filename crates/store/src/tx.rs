@@ -1,0 +1,245 @@
+//! One transaction at a time: [`Store::read`] and [`Store::write`].
+//!
+//! On SQLite one writer at a time takes the write lock at its beginning, so that it never has
+//! to give up half-way; readers see the last commit. On PostgreSQL writers work side by side at
+//! READ COMMITTED and lock the rows they decide about; readers see one snapshot.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use latchkey_domain::{Clock, Rng, ids::InstallationId};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use tokio::{sync::Mutex, task::JoinHandle};
+
+use crate::{
+    error::{Result, StoreError},
+    keys::KeyRing,
+    sql::{Row, Sql},
+    wake::{Wake, WakeUps},
+};
+
+/// The database of one installation. Cloning shares it.
+#[derive(Clone)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) backend: DbBackend,
+    pub(crate) readers: DatabaseConnection,
+    pub(crate) writer: DatabaseConnection,
+    /// Held by the one writer on SQLite, so that writers queue here in order instead of
+    /// wrestling for the file's lock.
+    pub(crate) writing: Mutex<()>,
+    pub(crate) keys: KeyRing,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) installation_id: InstallationId,
+    pub(crate) wake: WakeUps,
+    pub(crate) background: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for task in &self.background {
+            task.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("installation_id", &self.0.installation_id)
+            .field("backend", &self.0.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One open transaction, with every statement of this crate as a method. All of its effects
+/// happen together or not at all.
+pub struct Tx {
+    conn: DatabaseTransaction,
+    now: Timestamp,
+    store: Arc<Inner>,
+    wakes: Vec<Wake>,
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Runs `f` on one unchanging picture of the data. What it writes is refused or undone.
+    pub async fn read<T, E: From<StoreError>>(
+        &self,
+        f: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let options = TransactionOptions {
+            isolation_level: self.is_postgres().then_some(IsolationLevel::RepeatableRead),
+            access_mode: self.is_postgres().then_some(AccessMode::ReadOnly),
+            sqlite_transaction_mode: (!self.is_postgres())
+                .then_some(SqliteTransactionMode::Deferred),
+        };
+        let mut tx = self.begin(&self.0.readers, options).await?;
+        let outcome = f(&mut tx).await;
+        // Nothing was written, so whether the end arrives changes nothing.
+        let _ = tx.conn.rollback().await;
+        outcome
+    }
+
+    /// Runs `f` and commits if it returns `Ok`; undoes everything if it returns an error. What
+    /// waits for the work that was queued is woken after the commit.
+    pub async fn write<T, E: From<StoreError>>(
+        &self,
+        f: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let turn = match self.0.backend {
+            DbBackend::Sqlite => Some(self.0.writing.lock().await),
+            _ => None,
+        };
+        let options = TransactionOptions {
+            isolation_level: self.is_postgres().then_some(IsolationLevel::ReadCommitted),
+            access_mode: None,
+            sqlite_transaction_mode: (!self.is_postgres())
+                .then_some(SqliteTransactionMode::Immediate),
+        };
+        let mut tx = self.begin(&self.0.writer, options).await?;
+        match f(&mut tx).await {
+            Ok(value) => {
+                let Tx { conn, wakes, .. } = tx;
+                conn.commit().await.map_err(StoreError::from)?;
+                drop(turn);
+                for wake in wakes {
+                    self.0.wake.notify(wake);
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                if let Err(failure) = tx.conn.rollback().await {
+                    tracing::debug!(error = %failure, "a transaction could not be rolled back in \
+                        words; its connection is closed instead");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self, on: &DatabaseConnection, options: TransactionOptions) -> Result<Tx> {
+        let conn = on.begin_with_options(options).await?;
+        Ok(Tx { conn, now: self.now(), store: Arc::clone(&self.0), wakes: Vec::new() })
+    }
+
+    /// The clock's time, cut to whole microseconds, as every stored time is.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.0.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    /// Names the installation; made with the database.
+    pub fn installation_id(&self) -> &InstallationId {
+        &self.0.installation_id
+    }
+
+    /// The keys of the installation.
+    pub fn keys(&self) -> &KeyRing {
+        &self.0.keys
+    }
+
+    /// Hints that work has arrived.
+    pub fn wake(&self) -> &WakeUps {
+        &self.0.wake
+    }
+
+    /// Whether other servers may share the database.
+    pub fn is_postgres(&self) -> bool {
+        self.0.backend == DbBackend::Postgres
+    }
+
+    /// Whether the database answers, within five seconds.
+    pub async fn ping(&self) -> Result<()> {
+        let answer =
+            self.0.readers.query_one_raw(Statement::from_string(self.0.backend, "SELECT 1"));
+        match tokio::time::timeout(Duration::from_secs(5), answer).await {
+            Ok(answered) => answered.map(drop).map_err(StoreError::from),
+            Err(_) => Err(StoreError::Unavailable("no answer within 5 seconds".to_owned())),
+        }
+    }
+}
+
+impl Tx {
+    /// The clock's time when the transaction began, in whole microseconds. The same through the
+    /// whole transaction.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The installation whose data this is.
+    pub fn installation_id(&self) -> &InstallationId {
+        &self.store.installation_id
+    }
+
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.store.keys
+    }
+
+    pub(crate) fn rng(&self) -> &dyn Rng {
+        self.store.rng.as_ref()
+    }
+
+    /// Has waiters of this kind woken once the transaction is committed.
+    pub(crate) fn wake_after(&mut self, wake: Wake) {
+        if !self.wakes.contains(&wake) {
+            self.wakes.push(wake);
+        }
+    }
+
+    /// `FOR UPDATE` where writers work side by side; empty on SQLite, which has one writer.
+    pub(crate) fn for_update(&self) -> &'static str {
+        if self.store.backend == DbBackend::Postgres { " FOR UPDATE" } else { "" }
+    }
+
+    /// `FOR UPDATE` that passes over rows somebody else is taking.
+    pub(crate) fn skip_locked(&self) -> &'static str {
+        if self.store.backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(crate) async fn exec(&mut self, sql: Sql) -> Result<u64> {
+        let statement = self.statement(sql);
+        Ok(self.conn.execute_raw(statement).await?.rows_affected())
+    }
+
+    /// Runs a query; returns the first row.
+    pub(crate) async fn row(&mut self, sql: Sql) -> Result<Option<Row>> {
+        let statement = self.statement(sql);
+        Ok(self.conn.query_one_raw(statement).await?.map(Row))
+    }
+
+    /// Runs a query; returns its rows, read by `read`.
+    pub(crate) async fn rows<T>(
+        &mut self,
+        sql: Sql,
+        read: impl FnMut(Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let statement = self.statement(sql);
+        self.conn.query_all_raw(statement).await?.into_iter().map(Row).map(read).collect()
+    }
+
+    /// Runs a query for one number; 0 without a row.
+    pub(crate) async fn number(&mut self, sql: Sql) -> Result<i64> {
+        self.row(sql).await?.map_or(Ok(0), |row| row.int("n"))
+    }
+
+    /// Runs a query for a count.
+    pub(crate) async fn count(&mut self, sql: Sql) -> Result<u64> {
+        self.row(sql).await?.map_or(Ok(0), |row| row.count("n"))
+    }
+
+    fn statement(&self, sql: Sql) -> Statement {
+        Statement::from_sql_and_values(self.store.backend, sql.text, sql.values)
+    }
+}
