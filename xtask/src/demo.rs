@@ -1,0 +1,5 @@
+//! Demo.
+use anyhow::Result;
+pub(crate) fn run(_once: bool) -> Result<()> {
+    Ok(())
+}
