@@ -6,11 +6,13 @@
 
 pub mod audit;
 pub mod clock;
+pub mod faults;
 pub mod flow;
 pub mod ids;
 pub mod integration;
 pub mod inventory;
 pub mod people;
+pub mod policy;
 pub mod provisioning;
 pub mod request;
 pub mod session;

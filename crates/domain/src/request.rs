@@ -179,7 +179,8 @@ pub struct AccessRequest {
     pub duration_was_asked: bool,
     /// Further fields of the form.
     pub custom_fields: BTreeMap<String, String>,
-    /// Digest of what was asked; approvals are bound to it.
+    /// What was asked, made short by [`crate::policy::digest::request_digest`]; approvals are
+    /// bound to it.
     pub digest: String,
     /// When it was filed.
     pub created_at: Timestamp,
@@ -333,7 +334,8 @@ pub struct Approval {
     pub decision: Decision,
     /// Why.
     pub reason: Option<String>,
-    /// What it was said about; it counts only while the request's digest equals this.
+    /// What it was said about; it counts only while [`crate::policy::digest::covers`] says that
+    /// this still covers the request's digest.
     pub digest: String,
     /// Whether an Admin decided in place of the approvers.
     pub forced: bool,

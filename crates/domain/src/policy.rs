@@ -1,0 +1,21 @@
+//! Deciding by access flows: which flow governs a request, who has to agree, and until when
+//! access may exist. `docs/policy.md` tells the same in prose, with examples.
+//!
+//! Invariant of this module: it fails closed. A condition that cannot be evaluated matches
+//! nobody, whichever way it is meant; a flow that says something which is not enforced yet
+//! governs nothing; an approval that does not fit what is asked *now* does not count.
+
+pub mod approvals;
+pub mod claims;
+pub mod deciding;
+pub mod digest;
+pub mod ends;
+pub mod explanation;
+pub mod grantees;
+pub mod matching;
+pub mod selection;
+pub mod targets;
+pub mod texts;
+pub mod timeframe;
+pub mod unbuilt;
+pub mod validation;

@@ -1,0 +1,200 @@
+//! Whether a request that was filed earlier may be granted now.
+//!
+//! Between filing, decision and grant the world moves: people leave, resources are retagged,
+//! flows are tightened. So both the policy that was frozen into the request and the flow as it
+//! stands now are asked again, in the transaction that decides, with rows read in it.
+
+use jiff::Timestamp;
+
+use crate::{
+    flow::{AccessFlow, FlowPolicy, FlowTarget},
+    ids::{BundleId, UserId},
+    inventory::Entitlement,
+    policy::{
+        approvals::{ApprovalOutcome, ApprovedBy, Given, Question, Waiting},
+        ends::longest_grant,
+        explanation::Reason,
+        grantees::may_ask_for,
+        matching::{PersonFacts, meets},
+        selection::check_time,
+        targets::{flow_covers, is_grantable},
+        unbuilt::unsupported_members,
+    },
+};
+
+/// Everything that is asked again. People and entitlements as they are now.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The policy that the request was filed under.
+    pub frozen: &'a FlowPolicy,
+    /// The flow as it is now; `None` if it was deleted.
+    pub current: Option<&'a AccessFlow>,
+    /// Who asked.
+    pub requestor: PersonFacts<'a>,
+    /// Who is to have access.
+    pub grantee: PersonFacts<'a>,
+    /// The bundle it was asked through.
+    pub bundle: Option<&'a BundleId>,
+    /// The entitlements as they are now. One that is gone is left out; see `unit_count`.
+    pub entitlements: &'a [Entitlement],
+    /// How many entitlements the request has.
+    pub unit_count: usize,
+    /// The length that would be granted, in seconds; `None` means until revoked.
+    pub duration_sec: Option<i64>,
+    /// The request's digest, computed from its rows now.
+    pub digest: &'a str,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What to do with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Enter Granting.
+    Grant(ApprovedBy),
+    /// Stay Pending.
+    Wait(Waiting),
+    /// Reject it.
+    Reject {
+        /// Who said no.
+        by: UserId,
+    },
+    /// Cancel it, for this reason; it can be asked again.
+    Cancel(NoLongerAllowed),
+}
+
+/// Why a request cannot be granted any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoLongerAllowed {
+    /// The flow is gone.
+    #[error("its access flow was deleted; ask again")]
+    FlowDeleted,
+    /// The flow is switched off.
+    #[error("its access flow was made inactive; ask again")]
+    FlowInactive,
+    /// The flow now says something that is not enforced yet.
+    #[error("its access flow now uses what is not enforced yet: {}", .0.join(", "))]
+    Unbuilt(Vec<&'static str>),
+    /// The requestor is disabled.
+    #[error("its requestor is disabled")]
+    RequestorDisabled,
+    /// The grantee is disabled.
+    #[error("its grantee is disabled")]
+    GranteeDisabled,
+    /// The requestor does not meet the conditions any more.
+    #[error("its requestor no longer meets the access flow's conditions")]
+    Requestor,
+    /// The flow does not let the requestor ask for this grantee any more.
+    #[error("its access flow no longer lets the requestor ask for this grantee")]
+    Grantee,
+    /// An entitlement is gone from the target.
+    #[error("something it asks for no longer exists; refresh the integration and ask again")]
+    EntitlementGone,
+    /// An entitlement is not the flow's any more.
+    #[error("its access flow no longer covers {permission} on {path}")]
+    NotCovered {
+        /// The resource's path.
+        path: String,
+        /// The permission's name.
+        permission: String,
+    },
+    /// The flow now allows only a shorter grant.
+    #[error("its access flow now allows at most {longest_sec} seconds; ask again for less")]
+    DurationTooLong {
+        /// The longest, in seconds.
+        longest_sec: i64,
+    },
+    /// The timeframe is closed.
+    #[error("its access flow's timeframe is closed; ask again when it is open")]
+    OutsideTimeframe {
+        /// When it opens.
+        next_opening: Option<Timestamp>,
+    },
+    /// The flow now asks for approvals that were not given.
+    #[error("its access flow now asks for other approvals; ask again")]
+    AsksForMore,
+}
+
+/// What to do with a pending request, given every decision so far. `people` are all who may be
+/// among the approvers; they matter only for what [`Verdict::Wait`] says.
+pub fn decide(facts: &Facts<'_>, given: &[Given<'_>], people: &[PersonFacts<'_>]) -> Verdict {
+    let question =
+        |policy| Question::new(policy, facts.requestor.user, facts.grantee.user, facts.digest);
+    let outcome = question(facts.frozen).evaluate(given, people);
+    if let ApprovalOutcome::Rejected { by } = outcome {
+        return Verdict::Reject { by };
+    }
+    let current = match still_allowed(facts) {
+        Ok(current) => current,
+        Err(reason) => return Verdict::Cancel(reason),
+    };
+    match outcome {
+        ApprovalOutcome::Rejected { by } => Verdict::Reject { by },
+        ApprovalOutcome::Waiting(waiting) => Verdict::Wait(waiting),
+        ApprovalOutcome::Approved(by) => match question(&current.policy).evaluate(given, people) {
+            ApprovalOutcome::Approved(_) => Verdict::Grant(by),
+            _ => Verdict::Cancel(NoLongerAllowed::AsksForMore),
+        },
+    }
+}
+
+/// Whether both the frozen policy and the flow as it is now still allow the request, approvals
+/// aside. Gives the flow as it is now.
+pub fn still_allowed<'a>(facts: &Facts<'a>) -> Result<&'a AccessFlow, NoLongerAllowed> {
+    let current = facts.current.ok_or(NoLongerAllowed::FlowDeleted)?;
+    if !current.active {
+        return Err(NoLongerAllowed::FlowInactive);
+    }
+    if !facts.requestor.user.is_active() {
+        return Err(NoLongerAllowed::RequestorDisabled);
+    }
+    if !facts.grantee.user.is_active() {
+        return Err(NoLongerAllowed::GranteeDisabled);
+    }
+    if facts.entitlements.len() < facts.unit_count || !facts.entitlements.iter().all(is_grantable) {
+        return Err(NoLongerAllowed::EntitlementGone);
+    }
+    allowed_by(facts.frozen, facts)?;
+    allowed_by(&current.policy, facts)?;
+    Ok(current)
+}
+
+fn allowed_by(policy: &FlowPolicy, facts: &Facts<'_>) -> Result<(), NoLongerAllowed> {
+    let unbuilt = unsupported_members(policy);
+    if !unbuilt.is_empty() {
+        return Err(NoLongerAllowed::Unbuilt(unbuilt));
+    }
+    if !meets(facts.requestor, &policy.requestors) {
+        return Err(NoLongerAllowed::Requestor);
+    }
+    if !may_ask_for(policy, facts.requestor, facts.grantee) {
+        return Err(NoLongerAllowed::Grantee);
+    }
+    if let Some(lost) = facts.entitlements.iter().find(|one| !gives(policy, facts.bundle, one)) {
+        return Err(NoLongerAllowed::NotCovered {
+            path: lost.resource.path.clone(),
+            permission: lost.permission.name.clone(),
+        });
+    }
+    // A request without a duration is one without an end, not one that takes what is allowed.
+    if let (None, Some(longest_sec)) = (facts.duration_sec, longest_grant(policy)) {
+        return Err(NoLongerAllowed::DurationTooLong { longest_sec });
+    }
+    check_time(policy, facts.duration_sec, facts.now).map_err(|reason| match reason {
+        Reason::TooLong { longest_sec } | Reason::ClosedAndTooLong { longest_sec, .. } => {
+            NoLongerAllowed::DurationTooLong { longest_sec }
+        }
+        Reason::Closed { next_opening } => NoLongerAllowed::OutsideTimeframe { next_opening },
+        _ => NoLongerAllowed::OutsideTimeframe { next_opening: None },
+    })
+}
+
+/// Whether the flow gives the entitlement, by itself or through the bundle it was asked through.
+fn gives(policy: &FlowPolicy, bundle: Option<&BundleId>, entitlement: &Entitlement) -> bool {
+    let Some(bundle) = bundle else {
+        return flow_covers(policy, entitlement);
+    };
+    let mut targets = policy.access_targets.iter();
+    is_grantable(entitlement)
+        && targets.any(|target| matches!(target, FlowTarget::Bundle(id) if id == bundle))
+}

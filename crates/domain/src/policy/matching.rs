@@ -1,0 +1,172 @@
+//! Whether a person meets conditions.
+//!
+//! A condition looks at the person (`user`) or at the groups the person is in (`group`). Every
+//! other attribute type matches nobody, in the negative as well, so a condition that cannot be
+//! evaluated opens nothing. [`super::unbuilt`] keeps flows with such conditions from governing.
+//!
+//! What is compared:
+//! - `is`, `is_not`: the pinned id where there is one, and then nothing else. Without a pin: the
+//!   id here; the source id (in the condition's source, where one is given); for users any of
+//!   their addresses without letter case; for groups the name without letter case.
+//! - `contains`, `does_not_contain`, `starts_with`: texts, without letter case. For users their
+//!   addresses and the name that people see, for groups their name. Where the condition gives a
+//!   source, only identities of that source are compared; a person who is not of that source
+//!   meets no text condition on users.
+//!
+//! Several values are alternatives: a positive condition needs one of them, a negative one none.
+
+use crate::{
+    flow::{Condition, ConditionSet, LogicalOperator, MatchOperator},
+    people::{Group, User, normalize_email},
+};
+
+/// Attribute type of conditions on the person.
+pub const USER: &str = "user";
+/// Attribute type of conditions on the person's groups.
+pub const GROUP: &str = "group";
+/// Attribute type that, among approvers, stands for the requestor's manager.
+pub const MANAGER: &str = "manager";
+/// Attribute type that, among approvers, stands for a resource's owner.
+pub const OWNER: &str = "Owner";
+
+/// A person with all that conditions look at, as read in the deciding transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct PersonFacts<'a> {
+    /// The person.
+    pub user: &'a User,
+    /// Every group the person is in, through other groups as well.
+    pub groups: &'a [Group],
+}
+
+/// Whether the person meets the conditions. No conditions: nobody does.
+pub fn meets(person: PersonFacts<'_>, set: &ConditionSet) -> bool {
+    let mut conditions = set.conditions.iter();
+    match set.logical_operator {
+        LogicalOperator::And => {
+            !set.conditions.is_empty() && conditions.all(|condition| matches(person, condition))
+        }
+        LogicalOperator::Or => conditions.any(|condition| matches(person, condition)),
+    }
+}
+
+/// Whether the person meets one condition.
+pub fn matches(person: PersonFacts<'_>, condition: &Condition) -> bool {
+    if !says_something(condition) {
+        return false;
+    }
+    match condition.attribute_type.as_str() {
+        USER => user_matches(person.user, condition),
+        GROUP => groups_match(person.groups, condition),
+        _ => false,
+    }
+}
+
+/// Whether `value` names this user, as `is` understands it before it is pinned. What pins a
+/// condition when it is saved asks the same question.
+pub fn names_user(value: &str, user: &User, condition: &Condition) -> bool {
+    let value = value.trim();
+    user.id.as_str() == value
+        || is_source_id(value, user.source_id.as_deref(), user, condition)
+        || addresses(user).any(|address| address == normalize_email(value))
+}
+
+/// Whether `value` names this group, as `is` understands it before it is pinned.
+pub fn names_group(value: &str, group: &Group, condition: &Condition) -> bool {
+    let value = value.trim();
+    let in_source = condition.source_integration_id.is_none()
+        || condition.source_integration_id == group.source_integration_id;
+    group.id.as_str() == value
+        || (in_source
+            && (group.source_id.as_deref() == Some(value)
+                || group.name.trim().to_lowercase() == value.to_lowercase()))
+}
+
+/// Whether two accounts belong to one person: the same account, or a shared address. It is
+/// asked only where sameness takes something away, such as a say in one's own request; what
+/// gives a right looks at the account alone.
+pub fn same_person(one: &User, other: &User) -> bool {
+    one.id == other.id || addresses(one).any(|mine| addresses(other).any(|theirs| mine == theirs))
+}
+
+/// A condition without values, or with a blank one, says nothing: a blank would be contained in
+/// every text, and none of no values would be everybody.
+fn says_something(condition: &Condition) -> bool {
+    let values = condition.values();
+    !values.is_empty() && values.iter().all(|value| !value.trim().is_empty())
+}
+
+fn user_matches(user: &User, condition: &Condition) -> bool {
+    let operator = condition.operator();
+    let of_source = condition.source_integration_id.is_none()
+        || condition.source_integration_id == user.source_integration_id;
+    match operator {
+        MatchOperator::Is | MatchOperator::IsNot => {
+            let named = named(condition, |value, pin| match pin {
+                Some(id) => user.id.as_str() == id,
+                None => names_user(value, user, condition),
+            });
+            named != operator.is_negative()
+        }
+        _ if !of_source => false,
+        _ => {
+            let mut texts: Vec<String> = addresses(user).collect();
+            texts.push(user.display_name().to_lowercase());
+            any_text(&texts, condition) != operator.is_negative()
+        }
+    }
+}
+
+fn groups_match(groups: &[Group], condition: &Condition) -> bool {
+    let operator = condition.operator();
+    let found = match operator {
+        MatchOperator::Is | MatchOperator::IsNot => groups.iter().any(|group| {
+            named(condition, |value, pin| match pin {
+                Some(id) => group.id.as_str() == id,
+                None => names_group(value, group, condition),
+            })
+        }),
+        _ => {
+            let names: Vec<String> = groups
+                .iter()
+                .filter(|group| {
+                    condition.source_integration_id.is_none()
+                        || condition.source_integration_id == group.source_integration_id
+                })
+                .map(|group| group.name.trim().to_lowercase())
+                .collect();
+            any_text(&names, condition)
+        }
+    };
+    found != operator.is_negative()
+}
+
+/// Whether any value, with its pin, passes `test`.
+fn named(condition: &Condition, test: impl Fn(&str, Option<&str>) -> bool) -> bool {
+    let pins = condition.pinned_ids.iter().map(Option::as_deref).chain(std::iter::repeat(None));
+    condition.values().iter().zip(pins).any(|(value, pin)| test(value, pin))
+}
+
+/// Whether any text (in lower case) contains or starts with any value.
+fn any_text(texts: &[String], condition: &Condition) -> bool {
+    let starts = condition.operator() == MatchOperator::StartsWith;
+    condition.values().iter().any(|value| {
+        let value = value.trim().to_lowercase();
+        texts
+            .iter()
+            .any(|text| if starts { text.starts_with(&value) } else { text.contains(&value) })
+    })
+}
+
+fn is_source_id(value: &str, source_id: Option<&str>, user: &User, condition: &Condition) -> bool {
+    let in_source = condition.source_integration_id.is_none()
+        || condition.source_integration_id == user.source_integration_id;
+    in_source && source_id == Some(value)
+}
+
+/// Every address of the user, as addresses are compared; blank ones left out.
+fn addresses(user: &User) -> impl Iterator<Item = String> + '_ {
+    std::iter::once(&user.email)
+        .chain(&user.email_aliases)
+        .map(|address| normalize_email(address))
+        .filter(|address| !address.is_empty())
+}

@@ -1,0 +1,454 @@
+//! Which flow governs a request.
+//!
+//! Invariants: the answer does not depend on the order in which flows are given; exactly one
+//! flow governs an entitlement, whole, or none does; a flow that is not enforceable in full is
+//! never that one.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+
+use crate::{
+    flow::{AccessFlow, ConditionSet, FlowPolicy, FlowTarget, FlowTrigger, LogicalOperator},
+    ids::{BundleId, FlowId},
+    inventory::Entitlement,
+    policy::{
+        ends::{covers_duration, longest_grant},
+        explanation::{Advantage, ChosenFlow, Explanation, PassedOver, Reason},
+        grantees::may_ask_for,
+        matching::{PersonFacts, matches, meets},
+        targets::{flow_covers, is_grantable},
+        timeframe::Window,
+        unbuilt::{GRANTEE_ATTRIBUTE, is_foreign, unsupported_members},
+    },
+};
+
+/// The label of flows for emergencies.
+pub const BREAK_GLASS: &str = "break-glass";
+
+/// Who asks for what kind of grant, and when. The entitlements are given beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// Who asks.
+    pub requestor: PersonFacts<'a>,
+    /// Who is to have access; often the requestor.
+    pub grantee: PersonFacts<'a>,
+    /// The bundle it is asked through. The entitlements are then its members.
+    pub bundle: Option<&'a BundleId>,
+    /// Seconds, checked by [`super::ends::check_duration`]; `None` takes the flow's maximum.
+    pub duration_sec: Option<i64>,
+    /// Whether an emergency was named: `custom_fields.break_glass` is `"true"`.
+    pub break_glass: bool,
+    /// Now.
+    pub now: Timestamp,
+    /// The setting `flow_selection`.
+    pub preference: Preference,
+}
+
+/// Which of several flows that would do governs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preference {
+    /// No approval, no second factor, the longest grant, the oldest.
+    LeastFriction,
+    /// Approval, a second factor, the shortest grant that covers the request, the oldest.
+    Strictest,
+}
+
+impl Preference {
+    /// From the value of the setting `flow_selection`.
+    pub fn from_setting(word: &str) -> Self {
+        // The setting takes two words; anything else can only be damage, and then the careful
+        // one is right.
+        if word == "least_friction" { Self::LeastFriction } else { Self::Strictest }
+    }
+}
+
+/// Why no flow governs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Only the duration stands in the way.
+    #[error("no access flow allows this for so long; the longest allowed is {longest_sec} seconds")]
+    DurationTooLong {
+        /// The longest that would be allowed, in seconds.
+        longest_sec: i64,
+    },
+    /// Only the time of asking does.
+    #[error("{}", closed_until(*next_opening))]
+    OutsideTimeframe {
+        /// When it would be allowed.
+        next_opening: Option<Timestamp>,
+    },
+    /// Anything else.
+    #[error("no access flow allows this{}", because_unbuilt(unbuilt))]
+    NoMatchingFlow {
+        /// Flows that may have been meant for it, and say something that is not enforced yet.
+        unbuilt: Vec<UnbuiltFlow>,
+    },
+}
+
+/// A flow that governs nothing for what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnbuiltFlow {
+    /// Its id.
+    pub flow_id: FlowId,
+    /// Its name.
+    pub flow_name: String,
+    /// What is not enforced yet.
+    pub members: Vec<&'static str>,
+}
+
+/// The outcome for one entitlement.
+#[derive(Debug, Clone)]
+pub struct Selection<'f> {
+    /// The governing flow, or why there is none.
+    pub outcome: Result<&'f AccessFlow, Refusal>,
+    /// How it came to that, with everything in it: cut it before a requestor sees it.
+    pub explanation: Explanation,
+}
+
+/// The outcome for all entitlements of one create call.
+#[derive(Debug, Clone)]
+pub struct Split<'f> {
+    /// One request each, in the order in which their first entitlements were given.
+    pub parts: Vec<Part<'f>>,
+    /// The places of entitlements that no flow governs, with the reason. Not empty: nothing is
+    /// created.
+    pub refused: Vec<(usize, Refusal)>,
+    /// One explanation for each entitlement, in order.
+    pub explanations: Vec<Explanation>,
+}
+
+/// One request to be: its governing flow and the places of its entitlements.
+#[derive(Debug, Clone)]
+pub struct Part<'f> {
+    /// The governing flow.
+    pub flow: &'f AccessFlow,
+    /// Places in the list that was given, ascending, without repetition.
+    pub entitlements: Vec<usize>,
+}
+
+/// Finds the flow that governs one entitlement.
+pub fn select<'f>(
+    flows: &'f [AccessFlow],
+    asking: &Asking<'_>,
+    entitlement: &Entitlement,
+) -> Selection<'f> {
+    let standings: Vec<Standing<'f>> = flows.iter().map(|flow| stand(flow, asking)).collect();
+    choose(&standings, asking, entitlement)
+}
+
+/// Finds the governing flow of each entitlement and puts those of one flow together. An
+/// entitlement that was given twice counts once.
+pub fn split<'f>(
+    flows: &'f [AccessFlow],
+    asking: &Asking<'_>,
+    entitlements: &[Entitlement],
+) -> Split<'f> {
+    let standings: Vec<Standing<'f>> = flows.iter().map(|flow| stand(flow, asking)).collect();
+    let mut split = Split { parts: Vec::new(), refused: Vec::new(), explanations: Vec::new() };
+    let mut seen = std::collections::BTreeSet::new();
+    for (place, entitlement) in entitlements.iter().enumerate() {
+        let selection = choose(&standings, asking, entitlement);
+        split.explanations.push(selection.explanation);
+        if !seen.insert((&entitlement.resource.id, &entitlement.permission.id)) {
+            continue;
+        }
+        match selection.outcome {
+            Err(refusal) => split.refused.push((place, refusal)),
+            Ok(flow) => match split.parts.iter_mut().find(|part| part.flow.id == flow.id) {
+                Some(part) => part.entitlements.push(place),
+                None => split.parts.push(Part { flow, entitlements: vec![place] }),
+            },
+        }
+    }
+    split
+}
+
+impl Split<'_> {
+    /// The one answer for the whole call, if anything was refused: the duration that would be
+    /// allowed for everything, the instant at which everything would be, or plainly no.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let refusals = || self.refused.iter().map(|(_, refusal)| refusal);
+        let first = refusals().next()?;
+        let mut answer = first.clone();
+        for refusal in refusals() {
+            answer = match (answer, refusal) {
+                (
+                    Refusal::DurationTooLong { longest_sec: one },
+                    Refusal::DurationTooLong { longest_sec: other },
+                ) => Refusal::DurationTooLong { longest_sec: one.min(*other) },
+                (
+                    Refusal::OutsideTimeframe { next_opening: one },
+                    Refusal::OutsideTimeframe { next_opening: other },
+                ) => Refusal::OutsideTimeframe {
+                    next_opening: one.zip(*other).map(|(one, other)| one.max(other)),
+                },
+                _ => return Some(Refusal::NoMatchingFlow { unbuilt: self.unbuilt() }),
+            };
+        }
+        match answer {
+            Refusal::NoMatchingFlow { .. } => {
+                Some(Refusal::NoMatchingFlow { unbuilt: self.unbuilt() })
+            }
+            other => Some(other),
+        }
+    }
+
+    /// Every unbuilt flow that any refusal names, once.
+    fn unbuilt(&self) -> Vec<UnbuiltFlow> {
+        let mut all: Vec<UnbuiltFlow> = Vec::new();
+        for (_, refusal) in &self.refused {
+            let Refusal::NoMatchingFlow { unbuilt } = refusal else { continue };
+            for flow in unbuilt {
+                if !all.contains(flow) {
+                    all.push(flow.clone());
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Whether the flow could govern requests of these two people at all, whatever the time and the
+/// duration: what "available access" is made of.
+pub fn is_usable_by(
+    flow: &AccessFlow,
+    requestor: PersonFacts<'_>,
+    grantee: PersonFacts<'_>,
+) -> bool {
+    flow.active
+        && flow.policy.trigger == FlowTrigger::SelfServe
+        && unsupported_members(&flow.policy).is_empty()
+        && requestor.user.is_active()
+        && grantee.user.is_active()
+        && meets(requestor, &flow.policy.requestors)
+        && may_ask_for(&flow.policy, requestor, grantee)
+}
+
+/// Whether the flow is for emergencies.
+pub fn is_break_glass(policy: &FlowPolicy) -> bool {
+    policy.settings.labels.iter().any(|label| label.trim().eq_ignore_ascii_case(BREAK_GLASS))
+}
+
+/// Whether time and duration let the flow govern; the reason if not.
+pub(super) fn check_time(
+    policy: &FlowPolicy,
+    duration_sec: Option<i64>,
+    now: Timestamp,
+) -> Result<(), Reason> {
+    let closed = policy.timeframe.as_ref().and_then(|timeframe| match Window::parse(timeframe) {
+        Ok(window) if window.is_open(now) => None,
+        Ok(window) => Some(window.opens(now)),
+        Err(_) => Some(None),
+    });
+    let too_long = !covers_duration(policy, duration_sec);
+    let longest_sec = longest_grant(policy).unwrap_or(super::ends::LONGEST_DURATION_SEC);
+    match closed {
+        None if too_long => Err(Reason::TooLong { longest_sec }),
+        None => Ok(()),
+        Some(next_opening) if too_long => {
+            Err(Reason::ClosedAndTooLong { next_opening, longest_sec })
+        }
+        Some(next_opening) => Err(Reason::Closed { next_opening }),
+    }
+}
+
+/// What can be said about a flow before looking at an entitlement.
+struct Standing<'f> {
+    flow: &'f AccessFlow,
+    /// The first thing in its way that has nothing to do with the entitlement.
+    people: Result<(), Reason>,
+    unbuilt: Vec<&'static str>,
+    /// What comes after the target in the order of reasons.
+    time: Result<(), Reason>,
+    known_to_requestor: bool,
+}
+
+fn stand<'f>(flow: &'f AccessFlow, asking: &Asking<'_>) -> Standing<'f> {
+    let policy = &flow.policy;
+    let unbuilt = unsupported_members(policy);
+    let known_to_requestor = may_meet(asking.requestor, &policy.requestors);
+    let grantee_allowed = unbuilt.contains(&GRANTEE_ATTRIBUTE)
+        || may_ask_for(policy, asking.requestor, asking.grantee);
+    let people = if !flow.active {
+        Err(Reason::Inactive)
+    } else if !asking.requestor.user.is_active() || !asking.grantee.user.is_active() {
+        Err(Reason::PersonDisabled)
+    } else if !known_to_requestor {
+        Err(Reason::Requestor)
+    } else if !grantee_allowed {
+        Err(Reason::Grantee)
+    } else if is_break_glass(policy) && !asking.break_glass {
+        Err(Reason::BreakGlassNotAsked)
+    } else {
+        Ok(())
+    };
+    let time = check_time(policy, asking.duration_sec, asking.now);
+    Standing { flow, people, unbuilt, time, known_to_requestor }
+}
+
+/// Whether the person meets the conditions, taking those that cannot be looked at yet as met.
+/// Without such conditions this is [`meets`]. It decides only whether a flow is spoken of; one
+/// with such conditions governs nothing.
+fn may_meet(person: PersonFacts<'_>, set: &ConditionSet) -> bool {
+    let met = |condition| is_foreign(condition) || matches(person, condition);
+    match set.logical_operator {
+        LogicalOperator::And => !set.conditions.is_empty() && set.conditions.iter().all(met),
+        LogicalOperator::Or => set.conditions.iter().any(met),
+    }
+}
+
+/// The whole verdict on one flow for one entitlement.
+fn judge(
+    standing: &Standing<'_>,
+    asking: &Asking<'_>,
+    entitlement: &Entitlement,
+) -> Result<(), Reason> {
+    standing.people.clone()?;
+    let policy = &standing.flow.policy;
+    if let Some(bundle) = asking.bundle {
+        let named = |target: &FlowTarget| matches!(target, FlowTarget::Bundle(id) if id == bundle);
+        if !policy.access_targets.iter().any(named) {
+            return Err(Reason::NotThisBundle);
+        }
+        if !is_grantable(entitlement) {
+            return Err(Reason::Target);
+        }
+    } else {
+        let resolvable = |target: &FlowTarget| matches!(target, FlowTarget::Integration(_));
+        let perhaps = !policy.access_targets.iter().all(resolvable);
+        if !perhaps && !flow_covers(policy, entitlement) {
+            return Err(Reason::Target);
+        }
+    }
+    if !standing.unbuilt.is_empty() {
+        return Err(Reason::Unbuilt(standing.unbuilt.clone()));
+    }
+    if policy.trigger != FlowTrigger::SelfServe {
+        return Err(Reason::NotSelfServe);
+    }
+    // What could not be resolved is unbuilt today; should it be built without a word here, this
+    // keeps such a flow from governing what it does not name.
+    if asking.bundle.is_none() && !flow_covers(policy, entitlement) {
+        return Err(Reason::Target);
+    }
+    standing.time.clone()
+}
+
+fn choose<'f>(
+    standings: &[Standing<'f>],
+    asking: &Asking<'_>,
+    entitlement: &Entitlement,
+) -> Selection<'f> {
+    let verdicts: Vec<(&Standing<'f>, Result<(), Reason>)> =
+        standings.iter().map(|standing| (standing, judge(standing, asking, entitlement))).collect();
+    let chosen = verdicts
+        .iter()
+        .filter(|(_, verdict)| verdict.is_ok())
+        .map(|(standing, _)| standing.flow)
+        .min_by(|one, other| rank(one, other, asking.preference).0);
+    let outcome = chosen.ok_or_else(|| refuse(&verdicts));
+    let passed_over = verdicts
+        .into_iter()
+        .filter(|(standing, _)| chosen.is_none_or(|chosen| chosen.id != standing.flow.id))
+        .map(|(standing, verdict)| {
+            let outranked = || {
+                let advantage = chosen.map(|chosen| rank(chosen, standing.flow, asking.preference));
+                Reason::Outranked(advantage.map_or(Advantage::Older, |(_, advantage)| advantage))
+            };
+            PassedOver {
+                flow_id: standing.flow.id.clone(),
+                flow_name: standing.flow.name.clone(),
+                reason: verdict.err().unwrap_or_else(outranked),
+                known_to_requestor: standing.known_to_requestor,
+            }
+        })
+        .collect();
+    let chosen = chosen.map(|flow| ChosenFlow {
+        flow_id: flow.id.clone(),
+        flow_name: flow.name.clone(),
+        needs_approval: flow.policy.approver_policy.is_some(),
+        longest_sec: longest_grant(&flow.policy),
+    });
+    Selection { outcome, explanation: Explanation { chosen, passed_over } }
+}
+
+/// Which flow comes first (`Less` is first), and what decided between them. Total: ids differ.
+fn rank(one: &AccessFlow, other: &AccessFlow, preference: Preference) -> (Ordering, Advantage) {
+    let strict = preference == Preference::Strictest;
+    let pick = |ordering: Ordering, mild: Advantage, stern: Advantage| {
+        if strict { (ordering.reverse(), stern) } else { (ordering, mild) }
+    };
+    let approval = |flow: &AccessFlow| flow.policy.approver_policy.is_some();
+    let factor = |flow: &AccessFlow| flow.policy.settings.require_mfa;
+    let longest = |flow: &AccessFlow| longest_grant(&flow.policy).unwrap_or(i64::MAX);
+    let by_approval = approval(one).cmp(&approval(other));
+    let by_factor = factor(one).cmp(&factor(other));
+    let by_length = longest(other).cmp(&longest(one));
+    if by_approval.is_ne() {
+        pick(by_approval, Advantage::NoApproval, Advantage::Approval)
+    } else if by_factor.is_ne() {
+        pick(by_factor, Advantage::NoSecondFactor, Advantage::SecondFactor)
+    } else if by_length.is_ne() {
+        pick(by_length, Advantage::LongerGrant, Advantage::ShorterGrant)
+    } else {
+        let by_age = one.created_at.cmp(&other.created_at).then_with(|| one.id.cmp(&other.id));
+        (by_age, Advantage::Older)
+    }
+}
+
+/// Why none of the flows governs.
+fn refuse(verdicts: &[(&Standing<'_>, Result<(), Reason>)]) -> Refusal {
+    let reasons = || verdicts.iter().filter_map(|(_, verdict)| verdict.as_ref().err());
+    let longest = reasons().filter_map(|reason| match reason {
+        Reason::TooLong { longest_sec } => Some(*longest_sec),
+        _ => None,
+    });
+    if let Some(longest_sec) = longest.max() {
+        return Refusal::DurationTooLong { longest_sec };
+    }
+    let mut closed = false;
+    let openings = reasons().filter_map(|reason| match reason {
+        Reason::Closed { next_opening } => {
+            closed = true;
+            *next_opening
+        }
+        _ => None,
+    });
+    let next_opening = openings.min();
+    if closed {
+        return Refusal::OutsideTimeframe { next_opening };
+    }
+    let unbuilt = verdicts.iter().filter_map(|(standing, verdict)| match verdict {
+        Err(Reason::Unbuilt(members)) => Some(UnbuiltFlow {
+            flow_id: standing.flow.id.clone(),
+            flow_name: standing.flow.name.clone(),
+            members: members.clone(),
+        }),
+        _ => None,
+    });
+    Refusal::NoMatchingFlow { unbuilt: unbuilt.collect() }
+}
+
+fn closed_until(next_opening: Option<Timestamp>) -> String {
+    match next_opening {
+        Some(next) => {
+            format!("access flows allow this only inside their timeframe; the next opens at {next}")
+        }
+        None => {
+            "access flows allow this only inside their timeframe, and none opens in the next weeks"
+                .to_owned()
+        }
+    }
+}
+
+fn because_unbuilt(unbuilt: &[UnbuiltFlow]) -> String {
+    let mut text = String::new();
+    for flow in unbuilt {
+        text.push_str("; the flow \"");
+        text.push_str(&flow.flow_name);
+        text.push_str("\" governs nothing, because it uses what is not enforced yet: ");
+        text.push_str(&flow.members.join(", "));
+    }
+    text
+}
