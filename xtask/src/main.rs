@@ -68,7 +68,7 @@ enum Command {
     },
     /// The long runs: every crash point on every database, thousands of principals.
     Soak,
-    /// Stop the database servers that single test runs keep running for this checkout.
+    /// Stop a demo that was left running, and the database servers that single test runs keep.
     Stop,
 }
 
@@ -94,6 +94,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { name } => bench::run(&name),
         Command::Soak => soak::run(),
         Command::Stop => {
+            demo::stop_earlier()?;
             let stopped = latchkey_systems::stop_kept()?;
             latchkey_systems::sweep_abandoned()?;
             println!("stopped {stopped} database servers");

@@ -12,7 +12,21 @@ mod folder;
 mod install;
 mod postgres;
 mod process;
+mod program;
 
 pub use folder::sweep_abandoned;
 pub use install::{find_program, install_debian_packages};
 pub use postgres::{Durability, Postgres, PostgresVersion, psql_program, stop_kept};
+pub use program::{LeftRunning, Program};
+
+use std::time::Duration;
+
+/// Looks at `condition` every 20 ms until it holds; `false` when it did not within `limit`.
+pub fn wait_until(limit: Duration, condition: impl FnMut() -> bool) -> bool {
+    process::wait_until(limit, condition)
+}
+
+/// A loopback port that was free a moment ago.
+pub fn free_port() -> std::io::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

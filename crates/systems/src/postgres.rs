@@ -111,7 +111,7 @@ impl Postgres {
         // Another process may take the free port first.
         let mut last = None;
         for _ in 0..5 {
-            server.port = free_port()?;
+            server.port = crate::free_port()?;
             match server.start_again() {
                 Ok(()) => return Ok(server),
                 Err(error) => last = Some(error),
@@ -199,6 +199,12 @@ impl Postgres {
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
         self.start_again()
+    }
+
+    /// Leaves an owned server running when this process ends; [`stop_kept`] stops it by the note
+    /// that is left under `name`.
+    pub fn keep_running(self, name: &str) -> Result<()> {
+        shared::keep_running(self, name)
     }
 
     /// What an owned server has logged.
@@ -333,10 +339,6 @@ fn is_running(data: &Path) -> bool {
     is_ready(data)
         && folder::pid_in(&data.join("postmaster.pid"))
             .is_some_and(|pid| process::works_in(pid, data))
-}
-
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn random_password() -> Result<String> {

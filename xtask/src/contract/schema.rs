@@ -70,7 +70,9 @@ impl<'a> Shape<'a> {
             match others.as_slice() {
                 [only] => self.add(document, only, depth + 1),
                 several if several.iter().all(|choice| choice.get("const").is_some()) => {
-                    several.iter().for_each(|choice| self.add(document, choice, depth + 1));
+                    for choice in several {
+                        self.add(document, choice, depth + 1);
+                    }
                 }
                 _ => self.is_choice = true,
             }

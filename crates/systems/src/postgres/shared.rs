@@ -49,48 +49,67 @@ fn from_coordinates(version: PostgresVersion, coordinates: &str) -> Result<Postg
 }
 
 fn find_or_start_kept(version: PostgresVersion) -> Result<Postgres> {
-    let (note, lock) = note_and_lock(version)?;
+    let name = format!("postgresql-{}", version.major());
+    let (note, lock) = note_and_lock(&name)?;
     lock.lock()?;
     if let Some(kept) = read_note(&note) {
         if is_running(&kept.folder.join("data")) {
             return from_coordinates(version, &kept.coordinates);
         }
-        folder::end_servers_of(&kept.folder);
-        let _ = std::fs::remove_dir_all(&kept.folder);
+        end(&note, &kept)?;
     }
-    let mut server = Postgres::start_with(version, Durability::Unsynced)?;
+    let server = Postgres::start_with(version, Durability::Unsynced)?;
     let coordinates = server.coordinates();
-    let mut instance = server.instance.take().context("a started server is owned")?;
-    instance.folder.keep()?;
-    let kept = Kept { folder: instance.folder.path().to_owned(), coordinates };
-    // The process goes on without us; its parent's end does not end it.
-    instance.child = None;
-    let text = serde_json::to_string_pretty(&kept)?;
-    let fresh = note.with_extension("new");
-    std::fs::write(&fresh, text)?;
-    std::fs::rename(fresh, note)?;
-    from_coordinates(version, &kept.coordinates)
+    leave_with_note(server, &note)?;
+    from_coordinates(version, &coordinates)
 }
 
-/// Stops the servers that [`Postgres::shared`] kept running for this checkout; says how many.
+pub(super) fn keep_running(server: Postgres, name: &str) -> Result<()> {
+    let (note, lock) = note_and_lock(name)?;
+    lock.lock()?;
+    if let Some(kept) = read_note(&note) {
+        end(&note, &kept)?;
+    }
+    leave_with_note(server, &note)
+}
+
+fn leave_with_note(mut server: Postgres, note: &Path) -> Result<()> {
+    let coordinates = server.coordinates();
+    let mut instance = server.instance.take().context("only an owned server can be kept")?;
+    instance.folder.keep()?;
+    // Without its handle the process is nobody's: it goes on when we end.
+    instance.child = None;
+    let kept = Kept { folder: instance.folder.path().to_owned(), coordinates };
+    let fresh = note.with_extension("new");
+    std::fs::write(&fresh, serde_json::to_string_pretty(&kept)?)?;
+    std::fs::rename(fresh, note)?;
+    Ok(())
+}
+
+/// Stops every server of this checkout that was kept running; says how many there were.
 pub fn stop_kept() -> Result<usize> {
     let mut stopped = 0;
-    for version in PostgresVersion::ALL {
-        let (note, lock) = note_and_lock(version)?;
-        lock.lock()?;
-        if let Some(kept) = read_note(&note) {
-            folder::end_servers_of(&kept.folder);
-            let _ = std::fs::remove_dir_all(&kept.folder);
-            std::fs::remove_file(&note)?;
+    for entry in std::fs::read_dir(install::state_folder()?)?.flatten() {
+        let note = entry.path();
+        if note.extension().is_some_and(|extension| extension == "json")
+            && let Some(kept) = read_note(&note)
+        {
+            end(&note, &kept)?;
             stopped += 1;
         }
     }
     Ok(stopped)
 }
 
-fn note_and_lock(version: PostgresVersion) -> Result<(PathBuf, std::fs::File)> {
+fn end(note: &Path, kept: &Kept) -> Result<()> {
+    folder::end_servers_of(&kept.folder);
+    let _ = std::fs::remove_dir_all(&kept.folder);
+    std::fs::remove_file(note)?;
+    Ok(())
+}
+
+fn note_and_lock(name: &str) -> Result<(PathBuf, std::fs::File)> {
     let state = install::state_folder()?;
-    let name = format!("postgresql-{}", version.major());
     let lock = std::fs::File::create(state.join(format!("{name}.lock")))?;
     Ok((state.join(format!("{name}.json")), lock))
 }
