@@ -19,14 +19,11 @@ fn run_steps(steps: &mut Steps) -> Result<()> {
     steps.run("layers", layers::check)?;
     steps.run("licences", licences::check)?;
     steps.run("clippy", || {
-        // The crash points are linted too; tests/crash code exists only under this feature.
         watch(&mut cargo(&[
             "clippy",
             "--locked",
             "--workspace",
             "--all-targets",
-            "--features",
-            "latchkey/faults",
             "--",
             "-D",
             "warnings",

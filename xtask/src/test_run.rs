@@ -4,7 +4,7 @@ use anyhow::Result;
 use latchkey_systems::{Durability, Postgres, PostgresVersion};
 
 use crate::steps::Stopwatch;
-use crate::workspace::{cargo, program, watch};
+use crate::workspace::{cargo, watch};
 
 pub(crate) fn run(profile: &str, arguments: &[String]) -> Result<()> {
     run_with(profile, arguments, &[])
@@ -30,31 +30,11 @@ pub(crate) fn run_with(
         );
         servers.push(server);
     }
-    // Both binaries, with the features of the test run itself, so that nothing is built twice.
-    watch(&mut cargo(&[
-        "build",
-        "--locked",
-        "--workspace",
-        "--bins",
-        "--features",
-        "latchkey/faults",
-    ])?)?;
-    let mut nextest = cargo(&[
-        "nextest",
-        "run",
-        "--locked",
-        "--workspace",
-        "--features",
-        "latchkey/faults",
-        "--profile",
-        profile,
-    ])?;
+    let mut nextest = cargo(&["nextest", "run", "--locked", "--workspace", "--profile", profile])?;
     nextest.args(arguments).envs(variables.iter().copied());
     for server in &servers {
         nextest.env(server.version().variable(), server.coordinates());
     }
-    nextest.env("LATCHKEY_TEST_PROGRAM", program("latchkey")?);
-    nextest.env("LATCHKEY_TEST_FAULTS_PROGRAM", program("latchkey-faults")?);
     let result = watch(&mut nextest);
     for mut server in servers {
         server.stop()?;
