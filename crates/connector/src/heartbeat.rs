@@ -1,0 +1,88 @@
+//! The heartbeat: says that the process is alive and which deliveries it works on, and brings
+//! the server's time, its key, its newest audit head and the targets to watch.
+
+use std::sync::Arc;
+
+use latchkey_domain::ids::ConnectorSessionId;
+use latchkey_protocol::{Heartbeat, HeartbeatAnswer, RunningTask, VERSION};
+
+use crate::{agent::Agent, pace::Pause, server_clock::Sent};
+
+/// Sends heartbeats until the agent gives up its work.
+pub(crate) async fn beat(agent: Arc<Agent>) {
+    let mut replaces = agent.state.get().session_id;
+    while !agent.giving_up.is_cancelled() {
+        let running = agent.leases.running(agent.clock.monotonic());
+        let beat = heartbeat(&agent, replaces.clone(), running.clone());
+        let sent = agent.server_clock.sent();
+        let answered = tokio::select! {
+            () = agent.giving_up.cancelled() => return,
+            answered = agent.link.heartbeat(&beat) => answered,
+        };
+        match answered {
+            Ok(answer) => {
+                let is_first = agent.server_key().is_none();
+                take_in(&agent, &answer, &running, sent).await;
+                if is_first {
+                    agent.journal.settle_endless();
+                }
+                replaces = None;
+                agent.note_link(Ok(()));
+                wait(&agent).await;
+            }
+            Err(error) => {
+                agent.note_link(Err(&error));
+                tokio::select! {
+                    () = agent.giving_up.cancelled() => return,
+                    () = agent.back_off() => {}
+                }
+            }
+        }
+    }
+}
+
+fn heartbeat(
+    agent: &Agent,
+    replaces: Option<ConnectorSessionId>,
+    running: Vec<RunningTask>,
+) -> Heartbeat {
+    Heartbeat {
+        protocol: VERSION,
+        connector_id: Some(agent.id.clone()),
+        session_id: agent.session.clone(),
+        running,
+        replaces,
+        version: agent.version.clone(),
+        metadata: agent.surroundings.metadata.clone(),
+        cloud_provider_type: agent.surroundings.provider.as_str().to_owned(),
+        public_key: agent.secrets.key.public_key(),
+        audit_head: agent.state.get().audit_head,
+    }
+}
+
+/// Takes an answer in. The leases come first: everything else may wait for the disk.
+async fn take_in(agent: &Agent, answer: &HeartbeatAnswer, running: &[RunningTask], sent: Sent) {
+    agent.leases.renew(running, sent, agent.clock.monotonic());
+    agent.server_clock.heard(sent, answer.server_time);
+    agent.state.heard(&agent.session, answer, agent.server_clock.offset()).await;
+    let learned =
+        agent.targets.learn_all(&answer.integrations, |id| agent.journal.is_open(id)).await;
+    if let Err(error) = learned {
+        tracing::warn!(error = %error, "The targets could not be kept for when the server is away.");
+    }
+    agent.set_server_key(&answer.server_public_key);
+}
+
+/// Waits for the next heartbeat's turn.
+async fn wait(agent: &Agent) {
+    let mut pause = Pause::begin(agent.clock.as_ref());
+    while let Some(left) =
+        agent.timing.heartbeat.checked_sub(pause.lasted()).filter(|left| !left.is_zero())
+    {
+        tokio::select! {
+            () = agent.giving_up.cancelled() => return,
+            () = agent.beat_now.notified() => return,
+            () = pause.sleep(left) => {}
+        }
+    }
+}
