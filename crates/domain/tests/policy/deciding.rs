@@ -1,0 +1,230 @@
+//! What is asked again at decision and at grant.
+
+use latchkey_domain::{
+    flow::{AccessFlow, FlowPolicy},
+    inventory::{Entitlement, ResourceStatus},
+    policy::{
+        approvals::{ApprovedBy, Given},
+        deciding::{Facts, NoLongerAllowed, Verdict, decide},
+    },
+    request::{Approval, Decision},
+};
+
+use crate::{
+    builders::{
+        Person, any_of, approved_by, at, decision, digest, entitlement, flow, noon, person, policy,
+        tables, user_is,
+    },
+    timeframe::office_hours,
+};
+
+/// A request of Alice for an hour that Bob has to approve, as it was filed.
+struct Case {
+    frozen: FlowPolicy,
+    current: Option<AccessFlow>,
+    requestor: Person,
+    grantee: Person,
+    entitlements: Vec<Entitlement>,
+    duration_sec: Option<i64>,
+    people: Vec<Person>,
+    approvals: Vec<Approval>,
+    digest: String,
+}
+
+impl Case {
+    fn filed() -> Self {
+        let frozen = FlowPolicy { approver_policy: Some(approved_by(&["bob"])), ..policy() };
+        Self {
+            current: Some(flow("reads", frozen.clone())),
+            frozen,
+            requestor: person("alice"),
+            grantee: person("alice"),
+            entitlements: vec![
+                entitlement("orders", "READ_ONLY"),
+                entitlement("carts", "READ_ONLY"),
+            ],
+            duration_sec: Some(3_600),
+            people: vec![person("bob"), person("carol")],
+            approvals: Vec::new(),
+            digest: digest('a', "3600"),
+        }
+    }
+
+    fn approved() -> Self {
+        let mut case = Self::filed();
+        case.approvals.push(decision(&person("bob"), Decision::Approved, &case.digest));
+        case
+    }
+
+    fn current(&mut self) -> &mut AccessFlow {
+        self.current.as_mut().unwrap()
+    }
+
+    fn verdict(&self) -> Verdict {
+        let given: Vec<Given<'_>> = self
+            .approvals
+            .iter()
+            .map(|approval| {
+                let mut people = self.people.iter();
+                let approver = people.find(|one| one.user.id == approval.approver_id).unwrap();
+                Given { approval, approver: approver.facts() }
+            })
+            .collect();
+        let people: Vec<_> = self.people.iter().map(Person::facts).collect();
+        let facts = Facts {
+            frozen: &self.frozen,
+            current: self.current.as_ref(),
+            requestor: self.requestor.facts(),
+            grantee: self.grantee.facts(),
+            bundle: None,
+            entitlements: &self.entitlements,
+            unit_count: 2,
+            duration_sec: self.duration_sec,
+            digest: &self.digest,
+            now: noon(),
+        };
+        decide(&facts, &given, &people)
+    }
+
+    fn after(change: impl Fn(&mut Self)) -> Verdict {
+        let mut case = Self::approved();
+        change(&mut case);
+        case.verdict()
+    }
+}
+
+fn cancelled(reason: NoLongerAllowed) -> Verdict {
+    Verdict::Cancel(reason)
+}
+
+#[test]
+fn a_request_is_granted_once_its_approvers_agree() {
+    assert!(matches!(Case::filed().verdict(), Verdict::Wait(_)));
+    let by = ApprovedBy::Approvers(vec![person("bob").user.id]);
+    assert_eq!(Case::approved().verdict(), Verdict::Grant(by));
+}
+
+#[test]
+fn a_rejection_rejects_even_where_the_flow_is_gone() {
+    let verdict = Case::after(|case| {
+        case.approvals = vec![decision(&person("bob"), Decision::Rejected, &case.digest)];
+        case.current = None;
+    });
+    assert_eq!(verdict, Verdict::Reject { by: person("bob").user.id });
+}
+
+#[test]
+fn a06_between_approval_and_grant_the_flow_is_gone_off_or_tightened() {
+    assert_eq!(Case::after(|case| case.current = None), cancelled(NoLongerAllowed::FlowDeleted));
+    assert_eq!(
+        Case::after(|case| case.current().active = false),
+        cancelled(NoLongerAllowed::FlowInactive)
+    );
+    assert_eq!(
+        Case::after(|case| case.current().policy.settings.require_mfa = true),
+        cancelled(NoLongerAllowed::Unbuilt(vec!["settings.require_mfa"]))
+    );
+    assert_eq!(
+        Case::after(|case| case.current().policy.requestors = any_of(vec![user_is("bob")])),
+        cancelled(NoLongerAllowed::Requestor)
+    );
+    assert_eq!(
+        Case::after(|case| case.current().policy.access_targets = vec![tables(&["ALL"])]),
+        cancelled(NoLongerAllowed::NotCovered {
+            path: "shop/public/orders".to_owned(),
+            permission: "READ_ONLY".to_owned(),
+        })
+    );
+    assert_eq!(
+        Case::after(|case| case.current().policy.grant_duration_in_min = Some(30)),
+        cancelled(NoLongerAllowed::DurationTooLong { longest_sec: 1_800 })
+    );
+    assert_eq!(
+        Case::after(|case| {
+            let mut weekend = office_hours();
+            weekend.days_of_week = vec![latchkey_domain::flow::DayOfWeek::Saturday];
+            case.current().policy.timeframe = Some(weekend);
+        }),
+        cancelled(NoLongerAllowed::OutsideTimeframe {
+            next_opening: Some(at("2026-05-16T07:00:00Z")),
+        })
+    );
+}
+
+#[test]
+fn a06_a_flow_that_asks_for_more_cancels_and_one_that_asks_for_less_changes_nothing() {
+    let more = |case: &mut Case| {
+        case.current().policy.approver_policy = Some(approved_by(&["carol"]));
+    };
+    assert_eq!(Case::after(more), cancelled(NoLongerAllowed::AsksForMore));
+    let mut waiting = Case::filed();
+    waiting.current().policy.approver_policy = None;
+    assert!(matches!(waiting.verdict(), Verdict::Wait(_)), "the frozen policy still asks Bob");
+    let mut unasked = Case::filed();
+    unasked.frozen.approver_policy = None;
+    assert_eq!(unasked.verdict(), cancelled(NoLongerAllowed::AsksForMore));
+    let own = |case: &mut Case| {
+        case.frozen.approver_policy = Some(approved_by(&["alice"]));
+        case.current().policy.approver_policy = Some(approved_by(&["alice"]));
+        case.current().policy.settings.requestor_cannot_approve_himself = true;
+        case.people = vec![person("alice")];
+        case.approvals = vec![decision(&person("alice"), Decision::Approved, &case.digest)];
+    };
+    assert_eq!(Case::after(own), cancelled(NoLongerAllowed::AsksForMore));
+}
+
+#[test]
+fn a06_people_who_were_disabled_get_nothing() {
+    assert_eq!(
+        Case::after(|case| case.grantee = person("alice").disabled()),
+        cancelled(NoLongerAllowed::GranteeDisabled)
+    );
+    assert_eq!(
+        Case::after(|case| case.requestor = person("alice").disabled()),
+        cancelled(NoLongerAllowed::RequestorDisabled)
+    );
+    let verdict = Case::after(|case| case.people = vec![person("bob").disabled()]);
+    assert!(matches!(verdict, Verdict::Wait(_)), "another approver may still decide");
+}
+
+#[test]
+fn a06_entitlements_that_are_gone_or_retagged_get_nothing() {
+    assert_eq!(
+        Case::after(|case| {
+            case.entitlements.pop();
+        }),
+        cancelled(NoLongerAllowed::EntitlementGone)
+    );
+    assert_eq!(
+        Case::after(|case| case.entitlements[0].resource.status = ResourceStatus::Deleted),
+        cancelled(NoLongerAllowed::EntitlementGone)
+    );
+    assert_eq!(
+        Case::after(|case| case.frozen.access_targets = vec![tables(&["ALL"])]),
+        cancelled(NoLongerAllowed::NotCovered {
+            path: "shop/public/orders".to_owned(),
+            permission: "READ_ONLY".to_owned(),
+        })
+    );
+}
+
+#[test]
+fn a05_a_changed_request_waits_for_new_approvals() {
+    let verdict = Case::after(|case| case.digest = digest('b', "3600"));
+    assert!(matches!(verdict, Verdict::Wait(_)));
+    let shortened = Case::after(|case| {
+        case.duration_sec = Some(60);
+        case.digest = digest('a', "60");
+    });
+    assert!(matches!(shortened, Verdict::Grant(_)));
+}
+
+#[test]
+fn a10_a_request_without_an_end_is_not_covered_by_a_flow_with_a_maximum() {
+    let verdict = Case::after(|case| {
+        case.duration_sec = None;
+        case.digest = digest('a', "open");
+        case.approvals = vec![decision(&person("bob"), Decision::Approved, &case.digest)];
+    });
+    assert_eq!(verdict, cancelled(NoLongerAllowed::DurationTooLong { longest_sec: 3_600 }));
+}

@@ -1,0 +1,142 @@
+//! Flows that say what is not enforced yet.
+
+use latchkey_domain::{
+    flow::{
+        ApprovalMode, Condition, EscalationPolicy, FlowPolicy, FlowTarget, FlowTrigger,
+        LogicalOperator, MatchOperator, RequestFor, RequestScope,
+    },
+    ids::{AccessScopeId, BundleId},
+    policy::unbuilt::{UNBUILT, unsupported_members},
+};
+
+use crate::builders::{
+    any_of, approved_by, approver_policy, approvers, condition, everybody, policy, user_is,
+};
+
+fn foreign(kind: &str) -> Condition {
+    condition(kind, MatchOperator::Is, &["Berlin"])
+}
+
+/// For each member a flow that says just that.
+fn flows() -> Vec<(&'static str, FlowPolicy)> {
+    let city = foreign("okta_city");
+    let mut mfa = policy();
+    mfa.settings.require_mfa = true;
+    let mut extensions = policy();
+    extensions.settings.max_extensions = 1;
+    let asked = |approver: Condition| {
+        let group = approvers(LogicalOperator::Or, vec![approver]);
+        FlowPolicy {
+            approver_policy: Some(approver_policy(ApprovalMode::AnyOf, vec![group])),
+            ..policy()
+        }
+    };
+    vec![
+        ("trigger: AUTOMATIC", FlowPolicy { trigger: FlowTrigger::Automatic, ..policy() }),
+        (
+            "access_targets.bundle",
+            FlowPolicy { access_targets: vec![FlowTarget::Bundle(BundleId::new("b"))], ..policy() },
+        ),
+        (
+            "access_targets.access_scope",
+            FlowPolicy {
+                access_targets: vec![FlowTarget::AccessScope(AccessScopeId::new("s"))],
+                ..policy()
+            },
+        ),
+        (
+            "requestors.conditions.type",
+            FlowPolicy { requestors: any_of(vec![user_is("alice"), city.clone()]), ..policy() },
+        ),
+        (
+            "request_for.grantees.conditions.type",
+            FlowPolicy {
+                request_for: Some(RequestFor {
+                    request_scopes: vec![RequestScope::Others],
+                    grantees: Some(any_of(vec![city.clone()])),
+                }),
+                ..policy()
+            },
+        ),
+        ("approver_policy.approver_groups.approvers.type", asked(city)),
+        ("approver_policy.approver_groups.approvers.type", asked(foreign("Owner"))),
+        ("approver_policy.approver_groups.approvers.type", asked(foreign("manager"))),
+        (
+            "escalation_policy",
+            FlowPolicy {
+                approver_policy: Some(approved_by(&["bob"])),
+                escalation_policy: Some(EscalationPolicy {
+                    interval_in_min: 30,
+                    approver_groups: vec![approvers(LogicalOperator::Or, vec![user_is("bob")])],
+                }),
+                ..policy()
+            },
+        ),
+        ("settings.require_mfa", mfa),
+        ("settings.max_extensions", extensions),
+    ]
+}
+
+/// This list only shrinks. Whoever builds the enforcement of a member takes it out here.
+#[test]
+fn these_members_are_not_enforced_yet() {
+    assert_eq!(
+        UNBUILT,
+        [
+            "trigger: AUTOMATIC",
+            "access_targets.bundle",
+            "access_targets.access_scope",
+            "requestors.conditions.type",
+            "request_for.grantees.conditions.type",
+            "approver_policy.approver_groups.approvers.type",
+            "escalation_policy",
+            "settings.require_mfa",
+            "settings.max_extensions",
+        ]
+    );
+}
+
+#[test]
+fn each_of_them_is_found_alone() {
+    for (member, policy) in flows() {
+        assert_eq!(unsupported_members(&policy), [member]);
+    }
+    for member in UNBUILT {
+        assert!(flows().iter().any(|(known, _)| known == member), "{member} has no example");
+    }
+}
+
+#[test]
+fn everything_else_is_enforced() {
+    let mut rich = FlowPolicy {
+        requestors: everybody(),
+        request_for: Some(RequestFor {
+            request_scopes: vec![
+                RequestScope::Myself,
+                RequestScope::Others,
+                RequestScope::DirectReports,
+            ],
+            grantees: Some(everybody()),
+        }),
+        approver_policy: Some(approver_policy(
+            ApprovalMode::AllOf,
+            vec![approvers(
+                LogicalOperator::And,
+                vec![
+                    user_is("bob"),
+                    condition("group", MatchOperator::IsNot, &["contractors"]),
+                    Condition { values: None, match_operator: None, ..foreign("manager") },
+                ],
+            )],
+        )),
+        timeframe: Some(crate::timeframe::office_hours()),
+        grant_duration_in_min: None,
+        ..policy()
+    };
+    rich.settings.justification_required = true;
+    rich.settings.require_approver_reason = true;
+    rich.settings.requestor_cannot_approve_himself = true;
+    rich.settings.labels = vec!["break-glass".to_owned()];
+    rich.settings.extension_duration_in_min = 30;
+    assert_eq!(unsupported_members(&rich), [""; 0]);
+}
