@@ -126,6 +126,8 @@ operations! {
     RefreshIntegration: Admin, SYSTEMS, Admin;
     /// Close the claims of a target that is gone for good.
     RetireIntegration: Admin, ADMIN, Admin;
+    /// Let reconcile runs remove what nothing explains, after a restore.
+    ConfirmReconcile: Admin, ADMIN, Admin;
     /// Read what discovery found.
     ReadInventory: Admin, ANY_ROLE, Read;
     /// Replace the tags that people set on a resource.

@@ -210,3 +210,28 @@ impl AppError {
         self
     }
 }
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Conflict { .. }
+            | StoreError::Duplicate { .. }
+            | StoreError::InUse { .. } => Self::conflict(error.to_string()).because(error),
+            StoreError::Unavailable(_) => Self::unavailable(
+                "the database does not answer just now; nothing is known to have changed, try again",
+            )
+            .because(error),
+            StoreError::Newer { .. }
+            | StoreError::WrongKey { .. }
+            | StoreError::Corrupt(_)
+            | StoreError::Key(_)
+            | StoreError::Database(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<FieldError> for AppError {
+    fn from(error: FieldError) -> Self {
+        Self::invalid_fields(vec![error])
+    }
+}

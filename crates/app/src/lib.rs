@@ -7,14 +7,44 @@
 
 use std::sync::Arc;
 
-use latchkey_domain::{Clock, Rng};
+use std::sync::OnceLock;
+
+use latchkey_domain::{
+    Clock, Rng,
+    faults::{CrashPoints, NoCrashPoints},
+};
+use latchkey_protocol::sealing::SealingKey;
 use latchkey_store::Store;
 
 pub mod actor;
+pub mod audit;
+pub mod authenticate;
 pub mod authorization;
+pub mod available_access;
+pub mod bootstrap;
 pub mod config;
+pub mod connector_protocol;
+pub mod connectors;
+pub mod crash_points;
 pub mod error;
+pub mod flows;
+pub mod groups;
+pub mod integrations;
+pub mod inventory_view;
+pub mod jobs;
+pub mod lifecycle;
 pub mod paging;
+pub mod reconcile;
+pub mod requests;
+pub mod roles;
+pub mod server;
+pub mod sessions;
+pub mod settings;
+pub mod texts;
+pub mod tokens;
+mod trail;
+pub mod users;
+pub mod wildcard;
 
 pub use actor::{Actor, ConnectorActor};
 pub use authorization::Operation;
@@ -32,12 +62,16 @@ struct Inner {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     config: AppConfig,
+    sealing_key: SealingKey,
+    crash_points: OnceLock<Arc<dyn CrashPoints>>,
 }
 
 impl App {
     /// An app over an open store. `clock` and `rng` must be those the store was opened with.
     pub fn new(store: Store, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, config: AppConfig) -> Self {
-        Self(Arc::new(Inner { store, clock, rng, config }))
+        let sealing_key = SealingKey::from_bytes(*store.keys().server_box_key());
+        let crash_points = OnceLock::new();
+        Self(Arc::new(Inner { store, clock, rng, config, sealing_key, crash_points }))
     }
 
     /// The database.
@@ -53,6 +87,26 @@ impl App {
     /// Randomness.
     pub fn rng(&self) -> &dyn Rng {
         &*self.0.rng
+    }
+
+    /// The key that connectors seal generated credentials to.
+    pub(crate) fn sealing_key(&self) -> &SealingKey {
+        &self.0.sealing_key
+    }
+
+    /// Has `crash_points` told of every point between two effects. The first call counts.
+    pub fn set_crash_points(&self, crash_points: Arc<dyn CrashPoints>) {
+        if self.0.crash_points.set(crash_points).is_err() {
+            tracing::warn!("Crash points were set before; the first ones stay.");
+        }
+    }
+
+    /// The process has come to the point `name` of [`crash_points`].
+    pub(crate) fn crash_point(&self, name: &'static str) {
+        match self.0.crash_points.get() {
+            Some(listener) => listener.reached(name),
+            None => NoCrashPoints.reached(name),
+        }
     }
 
     /// The process's configuration.

@@ -1,0 +1,131 @@
+//! Pinning conditions to identities.
+//!
+//! A condition stores the text as it was sent, because clients expect the echo, and beside it
+//! the id of the identity that the text first meant. From then on only the id counts: whoever
+//! takes over an address or a group's name inherits no right.
+
+use latchkey_domain::{
+    audit::AuditActor,
+    flow::{AccessFlow, Condition, FlowPolicy, MatchOperator},
+    ids::GroupId,
+    people::normalize_email,
+    policy::matching::{GROUP, USER, names_group, names_user},
+};
+use latchkey_store::{PageQuery, StoreError, Tx};
+use serde_json::json;
+
+use crate::{error::AppError, trail, users};
+
+/// Pins what can be pinned in a policy that is about to be stored. Texts that the flow's former
+/// policy had pinned keep their identity.
+pub(super) async fn pin(
+    tx: &mut Tx,
+    policy: &mut FlowPolicy,
+    former: Option<&AccessFlow>,
+) -> Result<(), AppError> {
+    for condition in conditions_mut(policy) {
+        if !pinnable(condition) {
+            continue;
+        }
+        let mut pins = Vec::with_capacity(condition.values().len());
+        for value in condition.values() {
+            let kept = former.and_then(|flow| former_pin(flow, condition, value));
+            pins.push(match kept {
+                Some(id) => Some(id),
+                None => identity(tx, condition, value).await?,
+            });
+        }
+        condition.pinned_ids = pins;
+    }
+    Ok(())
+}
+
+/// Pins the conditions of every flow that waited for an identity which exists now. Called where
+/// identities are made or renamed.
+pub(crate) async fn pin_waiting_conditions(
+    tx: &mut Tx,
+    actor: &AuditActor,
+) -> Result<(), AppError> {
+    for mut flow in tx.list_flows(&PageQuery::all()).await? {
+        let mut pinned = Vec::new();
+        for condition in conditions_mut(&mut flow.policy) {
+            if !pinnable(condition) {
+                continue;
+            }
+            let count = condition.values().len();
+            condition.pinned_ids.resize(count, None);
+            for at in 0..count {
+                let waits = condition.pinned_ids.get(at).is_some_and(Option::is_none);
+                let Some(value) = condition.values().get(at).filter(|_| waits) else { continue };
+                let Some(id) = identity(tx, condition, value).await? else { continue };
+                pinned.push(json!({ "text": value, "id": id }));
+                if let Some(place) = condition.pinned_ids.get_mut(at) {
+                    *place = Some(id);
+                }
+            }
+        }
+        if !pinned.is_empty() {
+            tx.update_flow(&mut flow).await?;
+            let detail = json!({ "pinned": pinned });
+            let id = flow.id.as_str();
+            trail::record(tx, actor, "access_flow.pinned", "access_flow", id, detail).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the condition compares ids of identities that are kept here.
+fn pinnable(condition: &Condition) -> bool {
+    matches!(condition.operator(), MatchOperator::Is | MatchOperator::IsNot)
+        && matches!(condition.attribute_type.as_str(), USER | GROUP)
+}
+
+/// The id of the identity that `value` means now.
+async fn identity(
+    tx: &mut Tx,
+    condition: &Condition,
+    value: &str,
+) -> Result<Option<String>, StoreError> {
+    let text = value.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if condition.attribute_type == USER {
+        let user = users::find_by_reference(tx, text).await?;
+        return Ok(user
+            .filter(|user| names_user(value, user, condition))
+            .map(|user| user.id.into()));
+    }
+    let group = match tx.find_group(&GroupId::new(text)).await? {
+        Some(group) => Some(group),
+        None => tx.find_group_by_name(text).await?,
+    };
+    Ok(group.filter(|group| names_group(value, group, condition)).map(|group| group.id.into()))
+}
+
+/// What the same text of the same kind of condition was pinned to before.
+fn former_pin(flow: &AccessFlow, condition: &Condition, value: &str) -> Option<String> {
+    super::conditions_of(flow)
+        .filter(|former| pinnable(former))
+        .filter(|former| former.attribute_type == condition.attribute_type)
+        .filter(|former| former.source_integration_id == condition.source_integration_id)
+        .flat_map(|former| former.values().iter().zip(&former.pinned_ids))
+        .find(|(text, _)| same_text(text, value))
+        .and_then(|(_, pin)| pin.clone())
+}
+
+fn same_text(one: &str, other: &str) -> bool {
+    normalize_email(one) == normalize_email(other)
+}
+
+fn conditions_mut(policy: &mut FlowPolicy) -> impl Iterator<Item = &mut Condition> {
+    let grantees = policy.request_for.as_mut().and_then(|request| request.grantees.as_mut());
+    let approvers = policy.approver_policy.iter_mut().flat_map(|p| &mut p.approver_groups);
+    let tiers = policy.escalation_policy.iter_mut().flat_map(|p| &mut p.approver_groups);
+    policy
+        .requestors
+        .conditions
+        .iter_mut()
+        .chain(grantees.into_iter().flat_map(|grantees| &mut grantees.conditions))
+        .chain(approvers.chain(tiers).flat_map(|group| &mut group.approvers))
+}
