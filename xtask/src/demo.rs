@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::installation::Installation;
 use self::narrator::Narrator;
 use crate::steps::Stopwatch;
-use crate::workspace::{cargo, target_folder, watch};
+use crate::workspace::{build_latchkey, target_folder};
 
 const KEPT_DATABASE: &str = "demo-postgresql";
 
@@ -34,7 +34,7 @@ struct Left {
 
 pub(crate) fn run(once: bool) -> Result<()> {
     println!("Building latchkey (only the first time takes minutes)");
-    watch(&mut cargo(&["build", "--locked", "--package", "latchkey", "--bin", "latchkey"])?)?;
+    build_latchkey()?;
     stop_earlier()?;
     let watch = Stopwatch::start();
     let mut narrator = Narrator::default();

@@ -1,20 +1,15 @@
 //! The committed OpenAPI document is what the code says.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, bail};
 
-use crate::workspace::{capture, cargo, root};
+use crate::workspace::{build_latchkey, capture, program, root};
 
 pub(crate) fn run(write: bool) -> Result<()> {
     let file = root()?.join("openapi").join("api.json");
-    let made = capture(&mut cargo(&[
-        "run",
-        "--quiet",
-        "--locked",
-        "--package",
-        "latchkey",
-        "--",
-        "openapi",
-    ])?)?;
+    build_latchkey()?;
+    let made = capture(Command::new(program("latchkey")?).arg("openapi"))?;
     if write {
         std::fs::write(&file, &made)?;
         println!("wrote openapi/api.json");

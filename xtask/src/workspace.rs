@@ -59,6 +59,21 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
     }
 }
 
+/// Builds the program `latchkey` as it is shipped, without crash points, in the development
+/// profile. The whole workspace is selected, so that third-party crates have the same features as
+/// in the test build and are built once.
+pub(crate) fn build_latchkey() -> Result<()> {
+    watch(&mut cargo(&[
+        "build",
+        "--locked",
+        "--workspace",
+        "--exclude",
+        "latchkey-e2e",
+        "--bin",
+        "latchkey",
+    ])?)
+}
+
 /// A program of the development build.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
     Ok(target_folder()?.join("debug").join(name))
