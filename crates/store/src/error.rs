@@ -101,9 +101,9 @@ const UNIQUE_COLUMNS: &[(&str, &str)] = &[
     ("integrations.name_lower", "integrations_name"),
     ("access_flows.name_lower", "access_flows_name"),
     ("connectors.id", "connectors"),
-    ("sessions.integration_id", "sessions_live"),
+    ("access_sessions.integration_id", "sessions_live"),
     ("jobs.dedupe_key", "jobs_dedupe"),
-    ("tasks.kind", "tasks_open"),
+    ("tasks.open_key", "tasks_open"),
     ("requests.number", "requests_number"),
 ];
 

@@ -7,14 +7,15 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use latchkey_domain::{
-    ids::{IntegrationId, PermissionId, ResourceId},
+    ids::{IntegrationId, JobId, PermissionId, ResourceId},
     inventory::{Permission, Resource, ResourceStatus, RiskLevel},
     provisioning::DiscoveredResource,
 };
 
 use crate::{
-    error::Result,
+    error::{Result, StoreError},
     page::{PageQuery, TextMatch},
+    sql::{CHUNK, Row, Sql, json, micros, values},
     tx::Tx,
 };
 
@@ -63,15 +64,98 @@ pub struct ResourceFilter {
     pub include_deleted: bool,
 }
 
+const COLUMNS: &str = "r.id, r.integration_id, r.resource_type, r.source_id, r.name, r.path, \
+     r.tags, r.user_tags, r.context, r.status, r.risk, r.created_at";
+
+/// How many resources go into one statement.
+const BATCH: usize = 200;
+
+fn read_resource(row: &Row) -> Result<Resource> {
+    Ok(Resource {
+        id: ResourceId::new(row.text("id")?),
+        integration_id: IntegrationId::new(row.text("integration_id")?),
+        resource_type: row.text("resource_type")?,
+        source_id: row.text("source_id")?,
+        name: row.text("name")?,
+        path: row.text("path")?,
+        tags: row.json("tags")?,
+        user_tags: row.json("user_tags")?,
+        context: row.json("context")?,
+        status: row.word("status", parse_status)?,
+        risk: read_risk(row)?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn read_permission(row: &Row) -> Result<Permission> {
+    Ok(Permission {
+        id: PermissionId::new(row.text("id")?),
+        integration_id: IntegrationId::new(row.text("integration_id")?),
+        resource_type: row.text("resource_type")?,
+        name: row.text("name")?,
+        risk: read_risk(row)?,
+    })
+}
+
+fn status_word(status: ResourceStatus) -> &'static str {
+    match status {
+        ResourceStatus::Active => "active",
+        ResourceStatus::Error => "error",
+        ResourceStatus::Deleted => "deleted",
+    }
+}
+
+fn parse_status(word: &str) -> Option<ResourceStatus> {
+    [ResourceStatus::Active, ResourceStatus::Error, ResourceStatus::Deleted]
+        .into_iter()
+        .find(|status| status_word(*status) == word)
+}
+
+fn risk_word(risk: RiskLevel) -> &'static str {
+    match risk {
+        RiskLevel::Low => "low",
+        RiskLevel::Medium => "medium",
+        RiskLevel::High => "high",
+        RiskLevel::Critical => "critical",
+    }
+}
+
+fn read_risk(row: &Row) -> Result<Option<RiskLevel>> {
+    let Some(word) = row.opt_text("risk")? else { return Ok(None) };
+    [RiskLevel::Low, RiskLevel::Medium, RiskLevel::High, RiskLevel::Critical]
+        .into_iter()
+        .find(|risk| risk_word(*risk) == word)
+        .map(Some)
+        .ok_or_else(|| StoreError::corrupt("column risk"))
+}
+
 impl Tx {
     /// Begins a discovery run; one that was under way is void.
     pub async fn begin_sync(&mut self, integration: &IntegrationId) -> Result<SyncRunId> {
-        unimplemented!()
+        let run = SyncRunId(JobId::generate(self.now(), self.rng()).into());
+        let sql = Sql::with(
+            "INSERT INTO sync_runs (integration_id, id, pages, started_at) VALUES ($1, $2, 0, $3) \
+             ON CONFLICT (integration_id) DO UPDATE SET id = excluded.id, pages = 0, \
+             started_at = excluded.started_at",
+            values![integration.as_str(), run.0.as_str(), micros(self.now())],
+        );
+        self.exec(sql).await?;
+        Ok(run)
     }
+
     /// The run that is under way.
     pub async fn find_sync(&mut self, integration: &IntegrationId) -> Result<Option<SyncRun>> {
-        unimplemented!()
+        let sql = "SELECT id, pages, started_at FROM sync_runs WHERE integration_id = $1";
+        let Some(row) = self.row(Sql::with(sql, values![integration.as_str()])).await? else {
+            return Ok(None);
+        };
+        Ok(Some(SyncRun {
+            id: SyncRunId(row.text("id")?),
+            pages: u32::try_from(row.int("pages")?).map_err(StoreError::corrupt)?,
+            started_at: row.time("started_at")?,
+        }))
     }
+
     /// Records a page. [`StoreError::Conflict`] if the run is void.
     pub async fn record_found(
         &mut self,
@@ -79,78 +163,227 @@ impl Tx {
         run: &SyncRunId,
         found: &[DiscoveredResource],
     ) -> Result<()> {
-        unimplemented!()
+        let sql = Sql::with(
+            "UPDATE sync_runs SET pages = pages + 1 WHERE integration_id = $1 AND id = $2",
+            values![integration.as_str(), run.0.as_str()],
+        );
+        if self.exec(sql).await? == 0 {
+            return Err(StoreError::Conflict { what: "the discovery run" });
+        }
+        // A statement may not write the same row twice; of equal native ids the last one counts.
+        let found: BTreeMap<ResourceId, &DiscoveredResource> = found
+            .iter()
+            .map(|found| (ResourceId::derive(integration, &found.source_id), found))
+            .collect();
+        let found: Vec<(ResourceId, &DiscoveredResource)> = found.into_iter().collect();
+        for batch in found.chunks(BATCH) {
+            self.write_resources(integration, run, batch).await?;
+        }
+        Ok(())
     }
-    /// Ends a run after its last page: what it did not see is Deleted. [`StoreError::Conflict`] if the run is void.
+
+    async fn write_resources(
+        &mut self,
+        integration: &IntegrationId,
+        run: &SyncRunId,
+        batch: &[(ResourceId, &DiscoveredResource)],
+    ) -> Result<()> {
+        let mut sql = Sql::new(
+            "INSERT INTO resources (id, integration_id, resource_type, source_id, name, \
+             name_lower, path, tags, user_tags, context, status, created_at, seen_run) VALUES ",
+        );
+        for (at, (id, found)) in batch.iter().enumerate() {
+            sql.push(if at > 0 { ", " } else { "" });
+            sql.list(values![
+                id.as_str(),
+                integration.as_str(),
+                found.resource_type.as_str(),
+                found.source_id.as_str(),
+                found.name.as_str(),
+                found.name.to_lowercase(),
+                found.path.as_str(),
+                json(&found.tags)?,
+                "{}",
+                json(&found.context)?,
+                status_word(ResourceStatus::Active),
+                micros(self.now()),
+                run.0.as_str(),
+            ]);
+        }
+        sql.push(
+            " ON CONFLICT (id) DO UPDATE SET resource_type = excluded.resource_type, \
+             name = excluded.name, name_lower = excluded.name_lower, path = excluded.path, \
+             tags = excluded.tags, context = excluded.context, status = excluded.status, \
+             seen_run = excluded.seen_run",
+        );
+        self.exec(sql).await?;
+        Ok(())
+    }
+
+    /// Ends a run after its last page: what it did not see is Deleted. [`StoreError::Conflict`]
+    /// if the run is void.
     pub async fn finish_sync(
         &mut self,
         integration: &IntegrationId,
         run: &SyncRunId,
     ) -> Result<SyncSummary> {
-        unimplemented!()
+        let sql = Sql::with(
+            "DELETE FROM sync_runs WHERE integration_id = $1 AND id = $2",
+            values![integration.as_str(), run.0.as_str()],
+        );
+        if self.exec(sql).await? == 0 {
+            return Err(StoreError::Conflict { what: "the discovery run" });
+        }
+        let deleted = status_word(ResourceStatus::Deleted);
+        let sql = Sql::with(
+            "UPDATE resources SET status = $3 WHERE integration_id = $1 AND seen_run <> $2 \
+             AND status <> $3",
+            values![integration.as_str(), run.0.as_str(), deleted],
+        );
+        let deleted = self.exec(sql).await?;
+        let sql = Sql::with(
+            "SELECT COUNT(*) AS n FROM resources WHERE integration_id = $1 AND seen_run = $2",
+            values![integration.as_str(), run.0.as_str()],
+        );
+        Ok(SyncSummary { found: self.count(sql).await?, deleted })
     }
-    /// Makes the run under way void; nothing is called gone.
+
+    /// Makes the run under way void; nothing is called gone. False if none was under way.
     pub async fn abandon_sync(&mut self, integration: &IntegrationId) -> Result<bool> {
-        unimplemented!()
+        let sql = "DELETE FROM sync_runs WHERE integration_id = $1";
+        Ok(self.exec(Sql::with(sql, values![integration.as_str()])).await? > 0)
     }
+
     /// Makes these the integration's permissions.
     pub async fn put_permissions(
         &mut self,
         integration: &IntegrationId,
         permissions: &[Permission],
     ) -> Result<()> {
-        unimplemented!()
+        let mut gone = Sql::new("DELETE FROM permissions WHERE TRUE");
+        gone.and_eq("integration_id", Some(integration.as_str()));
+        if !permissions.is_empty() {
+            gone.push(" AND id NOT IN ").list(permissions.iter().map(|p| p.id.as_str()));
+        }
+        self.exec(gone).await?;
+        for permission in permissions {
+            let sql = Sql::with(
+                "INSERT INTO permissions (id, integration_id, resource_type, name, risk) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET \
+                 resource_type = excluded.resource_type, name = excluded.name, \
+                 risk = excluded.risk",
+                values![
+                    permission.id.as_str(),
+                    integration.as_str(),
+                    permission.resource_type.as_str(),
+                    permission.name.as_str(),
+                    permission.risk.map(risk_word),
+                ],
+            );
+            self.exec(sql).await?;
+        }
+        Ok(())
     }
+
     /// The resource with this id, also when it is gone.
     pub async fn find_resource(&mut self, id: &ResourceId) -> Result<Option<Resource>> {
-        unimplemented!()
+        Ok(self.find_resources(std::slice::from_ref(id)).await?.pop())
     }
-    /// The resources with these ids, in no order; unknown ids are left out.
+
+    /// The resources with these ids, also those that are gone, in no order; unknown ids are
+    /// left out.
     pub async fn find_resources(&mut self, ids: &[ResourceId]) -> Result<Vec<Resource>> {
-        unimplemented!()
+        let mut found = Vec::new();
+        for ids in ids.chunks(CHUNK) {
+            let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM resources r WHERE r.id IN "));
+            sql.list(ids.iter().map(ResourceId::as_str));
+            found.extend(self.rows(sql, read_resource).await?);
+        }
+        Ok(found)
     }
+
     /// The permission with this id.
     pub async fn find_permission(&mut self, id: &PermissionId) -> Result<Option<Permission>> {
-        unimplemented!()
+        Ok(self.find_permissions(std::slice::from_ref(id)).await?.pop())
     }
+
     /// The permissions with these ids, in no order; unknown ids are left out.
     pub async fn find_permissions(&mut self, ids: &[PermissionId]) -> Result<Vec<Permission>> {
-        unimplemented!()
+        let mut found = Vec::new();
+        for ids in ids.chunks(CHUNK) {
+            let mut sql = Sql::new(
+                "SELECT id, integration_id, resource_type, name, risk FROM permissions WHERE id IN ",
+            );
+            sql.list(ids.iter().map(PermissionId::as_str));
+            found.extend(self.rows(sql, read_permission).await?);
+        }
+        Ok(found)
     }
-    /// Permissions of an integration by type and name.
+
+    /// Permissions of an integration, sorted by type and name.
     pub async fn list_permissions(
         &mut self,
         integration: &IntegrationId,
         resource_type: Option<&str>,
     ) -> Result<Vec<Permission>> {
-        unimplemented!()
+        let mut sql = Sql::new(
+            "SELECT id, integration_id, resource_type, name, risk FROM permissions WHERE TRUE",
+        );
+        sql.and_eq("integration_id", Some(integration.as_str()));
+        sql.and_eq("resource_type", resource_type);
+        sql.push(" ORDER BY resource_type, name, id");
+        self.rows(sql, read_permission).await
     }
+
     /// Resources by filter, in the order of lists.
     pub async fn list_resources(
         &mut self,
         filter: &ResourceFilter,
         page: &PageQuery,
     ) -> Result<Vec<Resource>> {
-        unimplemented!()
+        let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM resources r WHERE TRUE"));
+        sql.and_in("r.integration_id", filter.integration_ids.iter().map(IntegrationId::as_str));
+        sql.and_in("r.resource_type", filter.resource_types.iter().map(String::as_str));
+        sql.and_eq("r.source_id", filter.source_id.as_deref());
+        sql.and_text("r.name_lower", filter.name.as_ref());
+        if !filter.include_deleted {
+            sql.push(" AND r.status <> 'deleted'");
+        }
+        page.apply(&mut sql, "r.created_at", "r.id");
+        self.rows(sql, read_resource).await
     }
+
     /// The resources of a type that are not gone.
     pub async fn resources_of(
         &mut self,
         integration: &IntegrationId,
         resource_type: &str,
     ) -> Result<Vec<Resource>> {
-        unimplemented!()
+        let filter = ResourceFilter {
+            integration_ids: vec![integration.clone()],
+            resource_types: vec![resource_type.to_owned()],
+            ..Default::default()
+        };
+        self.list_resources(&filter, &PageQuery::all()).await
     }
-    /// The types of the resources that are not gone.
+
+    /// The types of the resources that are not gone, sorted.
     pub async fn resource_types_of(&mut self, integration: &IntegrationId) -> Result<Vec<String>> {
-        unimplemented!()
+        let sql = Sql::with(
+            "SELECT DISTINCT resource_type FROM resources WHERE integration_id = $1 \
+             AND status <> 'deleted' ORDER BY resource_type",
+            values![integration.as_str()],
+        );
+        self.rows(sql, |row| row.text("resource_type")).await
     }
+
     /// Replaces the tags that people set; false without such a resource.
     pub async fn set_user_tags(
         &mut self,
         id: &ResourceId,
         tags: &BTreeMap<String, String>,
     ) -> Result<bool> {
-        unimplemented!()
+        let sql = "UPDATE resources SET user_tags = $2 WHERE id = $1";
+        Ok(self.exec(Sql::with(sql, values![id.as_str(), json(tags)?])).await? > 0)
     }
 }

@@ -10,7 +10,12 @@ use jiff::Timestamp;
 use latchkey_domain::ids::JobId;
 use serde_json::Value;
 
-use crate::{error::Result, tx::Tx};
+use crate::{
+    error::{Result, StoreError},
+    sql::{Row, Sql, json, micros, values},
+    tx::Tx,
+    wake::Wake,
+};
 
 /// A job to be queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,45 +49,168 @@ pub struct Job {
     pub attempts: i64,
 }
 
+const COLUMNS: &str = "jobs.id, jobs.lease, jobs.kind, jobs.payload, jobs.dedupe_key, \
+     jobs.run_at, jobs.attempts";
+
+fn read_job(row: &Row) -> Result<Job> {
+    Ok(Job {
+        id: JobId::new(row.text("id")?),
+        lease: row.int("lease")?,
+        kind: row.text("kind")?,
+        payload: row.json("payload")?,
+        dedupe_key: row.opt_text("dedupe_key")?,
+        run_at: row.time("run_at")?,
+        attempts: row.int("attempts")?,
+    })
+}
+
+const LOST: StoreError = StoreError::Conflict { what: "the job's claim" };
+
 impl Tx {
-    /// Queues a job. If one with its key is queued, the earlier time holds (and its payload stays); if it runs, it runs again afterwards. True if a row was added.
+    /// Queues a job. If one with its key is queued, the earlier time holds and its payload
+    /// stays; if it runs, it runs again afterwards, with the new payload. True if a row was
+    /// added.
     pub async fn enqueue_job(&mut self, job: &NewJob) -> Result<bool> {
-        unimplemented!()
+        let id = JobId::generate(self.now(), self.rng());
+        let sql = Sql::with(
+            "INSERT INTO jobs (id, kind, dedupe_key, payload, run_at, state, ready_at, lease, \
+             attempts, created_at) VALUES ($1, $2, $3, $4, $5, 'queued', $5, 0, 0, $6) \
+             ON CONFLICT (dedupe_key) DO UPDATE SET \
+             run_at = CASE WHEN jobs.state = 'queued' AND excluded.run_at < jobs.run_at \
+               THEN excluded.run_at ELSE jobs.run_at END, \
+             ready_at = CASE WHEN jobs.state = 'queued' AND excluded.run_at < jobs.ready_at \
+               THEN excluded.run_at ELSE jobs.ready_at END, \
+             again_at = CASE WHEN jobs.state = 'claimed' AND \
+               (jobs.again_at IS NULL OR excluded.run_at < jobs.again_at) \
+               THEN excluded.run_at ELSE jobs.again_at END, \
+             again_payload = CASE WHEN jobs.state = 'claimed' \
+               THEN excluded.payload ELSE jobs.again_payload END \
+             RETURNING id",
+            values![
+                id.as_str(),
+                job.kind,
+                job.dedupe_key.as_deref(),
+                json(&job.payload)?,
+                micros(job.run_at),
+                micros(self.now()),
+            ],
+        );
+        let row = self.row(sql).await?;
+        self.wake_after(Wake::Jobs);
+        row.map_or(Ok(false), |row| Ok(row.text("id")? == id.as_str()))
     }
-    /// Gives up to `max` jobs that are due, or whose lease ran out, to `owner`.
+
+    /// Gives up to `max` jobs that are due, or whose lease ran out, to `owner`; the earliest
+    /// first. A lease lasts 15 minutes at most.
     pub async fn claim_jobs(&mut self, owner: &str, max: u32, lease: Duration) -> Result<Vec<Job>> {
-        unimplemented!()
+        let sql = format!(
+            "WITH picked AS MATERIALIZED (SELECT id FROM jobs \
+             WHERE ready_at <= $1 OR (state = 'claimed' AND ready_at > $2) \
+             ORDER BY ready_at, id LIMIT $3{}) \
+             UPDATE jobs SET attempts = attempts + CASE WHEN state = 'claimed' THEN 1 ELSE 0 END, \
+             state = 'claimed', lease = lease + 1, owner = $4, ready_at = $5 \
+             WHERE id IN (SELECT id FROM picked) RETURNING {COLUMNS}",
+            self.skip_locked()
+        );
+        let sql = Sql::with(
+            &sql,
+            values![
+                micros(self.now()),
+                self.lease_horizon(),
+                i64::from(max),
+                owner,
+                self.lease_end(lease),
+            ],
+        );
+        let mut jobs = self.rows(sql, read_job).await?;
+        jobs.sort_by(|one, other| (one.run_at, &one.id).cmp(&(other.run_at, &other.id)));
+        Ok(jobs)
     }
-    /// Ends a job, or queues it again if it was asked for meanwhile. [`StoreError::Conflict`] if the claim was lost.
+
+    /// Ends a job, or queues it again if it was asked for meanwhile. [`StoreError::Conflict`]
+    /// if the claim was lost: everything written with it is then undone.
     pub async fn finish_job(&mut self, job: &Job) -> Result<()> {
-        unimplemented!()
+        let sql = Sql::with(
+            "UPDATE jobs SET state = 'queued', run_at = again_at, ready_at = again_at, \
+             payload = again_payload, owner = NULL, attempts = 0, again_at = NULL, \
+             again_payload = NULL, last_error = NULL \
+             WHERE id = $1 AND lease = $2 AND state = 'claimed' AND again_at IS NOT NULL",
+            values![job.id.as_str(), job.lease],
+        );
+        if self.exec(sql).await? > 0 {
+            self.wake_after(Wake::Jobs);
+            return Ok(());
+        }
+        let sql = "DELETE FROM jobs WHERE id = $1 AND lease = $2 AND state = 'claimed'";
+        match self.exec(Sql::with(sql, values![job.id.as_str(), job.lease])).await? {
+            0 => Err(LOST),
+            _ => Ok(()),
+        }
     }
-    /// Queues a job again after a failure. [`StoreError::Conflict`] if the claim was lost.
+
+    /// Queues a job again after a failure: for `run_at`, or earlier if it was asked for
+    /// meanwhile. [`StoreError::Conflict`] if the claim was lost.
     pub async fn retry_job(&mut self, job: &Job, run_at: Timestamp, error: &str) -> Result<()> {
-        unimplemented!()
+        let sql = Sql::with(
+            "UPDATE jobs SET state = 'queued', owner = NULL, attempts = attempts + 1, \
+             run_at = CASE WHEN again_at < $3 THEN again_at ELSE $3 END, \
+             ready_at = CASE WHEN again_at < $3 THEN again_at ELSE $3 END, \
+             payload = COALESCE(again_payload, payload), again_at = NULL, \
+             again_payload = NULL, last_error = $4 \
+             WHERE id = $1 AND lease = $2 AND state = 'claimed'",
+            values![job.id.as_str(), job.lease, micros(run_at), error],
+        );
+        if self.exec(sql).await? == 0 {
+            return Err(LOST);
+        }
+        self.wake_after(Wake::Jobs);
+        Ok(())
     }
+
     /// Prolongs a claim from now on; false if it was lost.
     pub async fn renew_job_lease(&mut self, job: &Job, lease: Duration) -> Result<bool> {
-        unimplemented!()
+        let sql = Sql::with(
+            "UPDATE jobs SET ready_at = $3 WHERE id = $1 AND lease = $2 AND state = 'claimed'",
+            values![job.id.as_str(), job.lease, self.lease_end(lease)],
+        );
+        Ok(self.exec(sql).await? > 0)
     }
+
     /// Takes back the claims of an owner that is gone: its jobs are due now.
     pub async fn release_job_leases(&mut self, owner: &str) -> Result<u64> {
-        unimplemented!()
+        let sql = Sql::with(
+            "UPDATE jobs SET state = 'queued', ready_at = $2, owner = NULL \
+             WHERE owner = $1 AND state = 'claimed'",
+            values![owner, micros(self.now())],
+        );
+        self.wake_after(Wake::Jobs);
+        self.exec(sql).await
     }
+
     /// When the next job is due, or the next lease runs out.
     pub async fn next_job_at(&mut self) -> Result<Option<Timestamp>> {
-        unimplemented!()
+        let row = self.row(Sql::new("SELECT MIN(ready_at) AS at FROM jobs")).await?;
+        row.map_or(Ok(None), |row| row.opt_time("at"))
     }
+
     /// How many jobs are not finished.
     pub async fn count_open_jobs(&mut self) -> Result<u64> {
-        unimplemented!()
+        self.count(Sql::new("SELECT COUNT(*) AS n FROM jobs")).await
     }
-    /// Forgets the open job with this key; one that runs now ends by itself and is not run again.
+
+    /// Forgets the queued job with this key; false if there was none. One that runs now is left
+    /// to end by itself, but not run once more.
     pub async fn cancel_job(&mut self, dedupe_key: &str) -> Result<bool> {
-        unimplemented!()
+        let sql = "UPDATE jobs SET again_at = NULL, again_payload = NULL WHERE dedupe_key = $1 \
+             AND state = 'claimed'";
+        self.exec(Sql::with(sql, values![dedupe_key])).await?;
+        let sql = "DELETE FROM jobs WHERE dedupe_key = $1 AND state = 'queued'";
+        Ok(self.exec(Sql::with(sql, values![dedupe_key])).await? > 0)
     }
+
     /// Jobs that are not finished, earliest first.
     pub async fn list_open_jobs(&mut self, limit: u32) -> Result<Vec<Job>> {
-        unimplemented!()
+        let sql = format!("SELECT {COLUMNS} FROM jobs ORDER BY run_at, id LIMIT $1");
+        self.rows(Sql::with(&sql, values![i64::from(limit)]), read_job).await
     }
 }

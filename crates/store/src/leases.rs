@@ -8,17 +8,44 @@ use crate::{
     tx::Tx,
 };
 
+/// The longest lease there is. Longer ones are cut to it, and one that seems to last longer was
+/// taken before the clock was set back: it counts as run out.
+const LONGEST: Duration = Duration::from_mins(15);
+
 impl Tx {
+    /// The stored form of the end of a lease that begins now.
+    pub(crate) fn lease_end(&self, lease: Duration) -> i64 {
+        micros(self.now()).saturating_add(whole_micros(lease.min(LONGEST)))
+    }
+
+    /// No lease taken by this clock can end after this.
+    pub(crate) fn lease_horizon(&self) -> i64 {
+        self.lease_end(LONGEST)
+    }
+
     /// Takes or prolongs a lease; false while somebody else holds it.
     pub async fn acquire_lease(&mut self, name: &str, owner: &str, ttl: Duration) -> Result<bool> {
-        unimplemented!()
+        let sql = Sql::with(
+            "INSERT INTO leases (name, owner, until) VALUES ($1, $2, $3) \
+             ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until \
+             WHERE leases.owner = excluded.owner OR leases.until <= $4 OR leases.until > $5",
+            values![name, owner, self.lease_end(ttl), micros(self.now()), self.lease_horizon()],
+        );
+        Ok(self.exec(sql).await? > 0)
     }
+
     /// Gives a lease back; false if it was not held.
     pub async fn release_lease(&mut self, name: &str, owner: &str) -> Result<bool> {
-        unimplemented!()
+        let sql = "DELETE FROM leases WHERE name = $1 AND owner = $2";
+        Ok(self.exec(Sql::with(sql, values![name, owner])).await? > 0)
     }
-    /// Gives back every lease of an owner that is gone.
+
+    /// Gives back every lease of an owner that is gone; returns how many.
     pub async fn release_leases_of(&mut self, owner: &str) -> Result<u64> {
-        unimplemented!()
+        self.exec(Sql::with("DELETE FROM leases WHERE owner = $1", values![owner])).await
     }
+}
+
+fn whole_micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

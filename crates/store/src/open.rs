@@ -1,11 +1,39 @@
 //! Finding, opening and upgrading the database.
 
-use std::{path::PathBuf, str::FromStr, sync::Arc};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use latchkey_domain::{Clock, Rng};
-use secrecy::SecretString;
+use sea_orm::{
+    DatabaseConnection, DbBackend,
+    sqlx::{
+        ConnectOptions, PgPool, SqlitePool,
+        postgres::{PgConnectOptions, PgPoolOptions},
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
+};
 
-use crate::{error::Result, keys::KeyRing, tx::Store};
+use crate::{
+    error::{Result, StoreError},
+    keys::KeyRing,
+    listen, migrate,
+    tx::{Inner, Store},
+    wake::WakeUps,
+};
+
+/// How long a caller waits for a connection to come free, or a file's lock.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which database.
 #[derive(Debug, Clone)]
@@ -63,11 +91,124 @@ pub struct StoreOptions {
     pub max_connections: u32,
 }
 
+/// The two ways into the database, and what runs beside them.
+struct Pools {
+    backend: DbBackend,
+    readers: DatabaseConnection,
+    writer: DatabaseConnection,
+    wake: WakeUps,
+    background: Vec<JoinHandle<()>>,
+}
+
 impl Store {
     /// Opens the database, makes or upgrades its schema, and checks that it belongs to the key.
     /// Several processes may do so at once; one upgrades, the others wait.
     pub async fn open(options: StoreOptions) -> Result<Self> {
-        let _ = options;
-        unimplemented!()
+        let StoreOptions { database, keys, clock, rng, max_connections } = options;
+        let pools = match &database {
+            DatabaseUrl::Sqlite(path) => open_sqlite(path, max_connections).await?,
+            DatabaseUrl::Postgres(url) => open_postgres(url, max_connections).await?,
+        };
+        let installation_id = migrate::run(&pools.writer, &keys, clock.now(), rng.as_ref()).await?;
+        tracing::info!(
+            installation.id = %installation_id,
+            database.system = pools.backend.as_str(),
+            "the database is open"
+        );
+        Ok(Self(Arc::new(Inner {
+            backend: pools.backend,
+            readers: pools.readers,
+            writer: pools.writer,
+            writing: Mutex::new(()),
+            keys,
+            clock,
+            rng,
+            installation_id,
+            wake: pools.wake,
+            background: pools.background,
+        })))
     }
+
+    /// Closes every connection, after the transactions that are open now.
+    pub async fn close(&self) {
+        for pool in [&self.0.readers, &self.0.writer] {
+            if let Err(error) = pool.close_by_ref().await {
+                tracing::warn!(%error, "a connection pool was not closed cleanly");
+            }
+        }
+    }
+}
+
+async fn open_sqlite(path: &Path, max_connections: u32) -> Result<Pools> {
+    // Made here, so that nobody else can read it; the journal files get the same mode.
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
+        StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display()))
+    })?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(PATIENCE)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .disable_statement_logging();
+    let pool = |size: u32| {
+        SqlitePoolOptions::new()
+            .max_connections(size)
+            .acquire_timeout(PATIENCE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+    };
+    let writer: SqlitePool = pool(1).connect_with(options.clone()).await?;
+    let readers: SqlitePool = pool(max_connections.saturating_sub(1).max(1))
+        .connect_with(options.pragma("query_only", "ON"))
+        .await?;
+    Ok(Pools {
+        backend: DbBackend::Sqlite,
+        readers: readers.into(),
+        writer: writer.into(),
+        wake: WakeUps::new(None),
+        background: Vec::new(),
+    })
+}
+
+async fn open_postgres(url: &SecretString, max_connections: u32) -> Result<Pools> {
+    let options = PgConnectOptions::from_str(url.expose_secret())
+        // The text of the error may repeat the URL, and with it the password.
+        .map_err(|_| StoreError::Database(DatabaseUrlError.to_string()))?
+        .application_name("latchkey")
+        .options([
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+        ])
+        .disable_statement_logging();
+    let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE);
+    let half = (max_connections / 2).max(1);
+    // Isolation is a property of the connection, so that no transaction pays a round trip for it.
+    let writer: PgPool = pool(half)
+        .connect_with(options.clone().options([
+            ("default_transaction_isolation", "read committed"),
+            ("default_transaction_read_only", "off"),
+        ]))
+        .await?;
+    let readers: PgPool = pool(half)
+        .connect_with(options.clone().options([
+            ("default_transaction_isolation", "repeatable read"),
+            ("default_transaction_read_only", "on"),
+        ]))
+        .await?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let wake = WakeUps::new(Some(sender));
+    let background = vec![
+        tokio::spawn(listen::tell_others(writer.clone(), receiver)),
+        tokio::spawn(listen::hear_others(pool(1).connect_lazy_with(options), wake.clone())),
+    ];
+    Ok(Pools {
+        backend: DbBackend::Postgres,
+        readers: readers.into(),
+        writer: writer.into(),
+        wake,
+        background,
+    })
 }

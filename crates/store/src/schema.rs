@@ -1,1 +1,26 @@
-//! The schema.
+//! The schema: an ordered list of steps, each applied once, all in one transaction under a lock.
+//!
+//! The text is the same for SQLite and PostgreSQL. Ids are TEXT, times BIGINT microseconds since
+//! 1970 UTC, JSON is TEXT, sealed values are base64 TEXT. A released step is never edited; a
+//! change is a new step, and one that old servers can still work with (add first, remove a
+//! release later).
+
+/// One step.
+pub(crate) struct Step {
+    /// Counts up from 1 without gaps.
+    pub(crate) version: i64,
+    pub(crate) name: &'static str,
+    pub(crate) sql: &'static str,
+}
+
+/// Every step, in order.
+pub(crate) const STEPS: &[Step] = &[
+    Step { version: 1, name: "people", sql: include_str!("../migrations/0001_people.sql") },
+    Step { version: 2, name: "inventory", sql: include_str!("../migrations/0002_inventory.sql") },
+    Step { version: 3, name: "requests", sql: include_str!("../migrations/0003_requests.sql") },
+    Step { version: 4, name: "work", sql: include_str!("../migrations/0004_work.sql") },
+    Step { version: 5, name: "audit", sql: include_str!("../migrations/0005_audit.sql") },
+];
+
+/// The version of the last step.
+pub(crate) const LATEST: i64 = 5;

@@ -5,7 +5,13 @@ use jiff::Timestamp;
 use sea_orm::{QueryResult, Value};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::error::{Result, StoreError};
+use crate::{
+    error::{Result, StoreError},
+    page::TextMatch,
+};
+
+/// How many ids go into one statement.
+pub(crate) const CHUNK: usize = 500;
 
 /// A statement being put together: text with `$1`, `$2` … and the values for them.
 #[derive(Debug, Clone)]
@@ -56,6 +62,24 @@ impl Sql {
             self.push(" AND ").push(column).push(" IN ").list(values);
         }
         self
+    }
+
+    /// Appends ` AND …` for a filter on `column`, which holds text in lower case.
+    pub(crate) fn and_text(&mut self, column: &str, text: Option<&TextMatch>) -> &mut Self {
+        if let Some(text) = text {
+            self.push(" AND ");
+            text.apply(self, column);
+        }
+        self
+    }
+
+    /// Appends ` AND (… OR …)` if there are filters: an empty list means no filter.
+    pub(crate) fn and_any_text(&mut self, column: &str, texts: &[TextMatch]) -> &mut Self {
+        for (at, text) in texts.iter().enumerate() {
+            self.push(if at == 0 { " AND (" } else { " OR " });
+            text.apply(self, column);
+        }
+        self.push(if texts.is_empty() { "" } else { ")" })
     }
 
     /// Appends `(…)` with a placeholder for each value.

@@ -5,12 +5,17 @@
 //! says is refused, because its number is not the newest. There is at most one open task per
 //! kind and session (or integration): asking again while it runs has it run once more.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use jiff::Timestamp;
 use latchkey_domain::ids::{ConnectorId, ConnectorSessionId, IntegrationId, SessionId, TaskId};
 
-use crate::{error::Result, tx::Tx};
+use crate::{
+    error::{Result, StoreError},
+    sql::{Row, Sql, micros, values},
+    tx::Tx,
+    wake::Wake,
+};
 
 /// What a task is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,12 +109,83 @@ pub struct OpenTask {
     pub last_error: Option<String>,
 }
 
+/// A delivery that is no longer the newest, or was answered.
+const LOST: StoreError = StoreError::Conflict { what: "the task's lease" };
+
+const LEASED_COLUMNS: &str = "tasks.id, tasks.lease, tasks.holder, tasks.connector_id, \
+     tasks.integration_id, tasks.kind, tasks.session_id, tasks.attempts, tasks.desired_version, \
+     tasks.ready_at, tasks.priority, tasks.due";
+
+fn read_leased(row: &Row) -> Result<LeasedTask> {
+    Ok(LeasedTask {
+        id: TaskId::new(row.text("id")?),
+        lease: row.int("lease")?,
+        connector_session_id: ConnectorSessionId::new(row.text("holder")?),
+        connector_id: ConnectorId::new(row.text("connector_id")?),
+        integration_id: IntegrationId::new(row.text("integration_id")?),
+        kind: row.word("kind", TaskKind::parse)?,
+        session_id: row.opt_text("session_id")?.map(SessionId::new),
+        attempts: row.int("attempts")?,
+        desired_version: row.opt_int("desired_version")?,
+        lease_until: row.time("ready_at")?,
+    })
+}
+
+fn read_open(row: &Row) -> Result<OpenTask> {
+    Ok(OpenTask {
+        id: TaskId::new(row.text("id")?),
+        integration_id: IntegrationId::new(row.text("integration_id")?),
+        connector_id: ConnectorId::new(row.text("connector_id")?),
+        kind: row.word("kind", TaskKind::parse)?,
+        session_id: row.opt_text("session_id")?.map(SessionId::new),
+        due: row.time("due")?,
+        leased: row.text("state")? == "leased",
+        attempts: row.int("attempts")?,
+        last_error: row.opt_text("last_error")?,
+    })
+}
+
 impl Tx {
-    /// Queues a task. If one like it is queued, the earlier due and higher priority hold; if one runs, it runs again afterwards. True if a row was added.
+    /// Queues a task. If one like it is queued, the earlier due and the higher priority hold; if
+    /// one runs, it runs again afterwards. True if a row was added.
     pub async fn enqueue_task(&mut self, task: &NewTask) -> Result<bool> {
-        unimplemented!()
+        let id = TaskId::generate(self.now(), self.rng());
+        let about =
+            task.session_id.as_ref().map_or(task.integration_id.as_str(), SessionId::as_str);
+        let sql = Sql::with(
+            "INSERT INTO tasks (id, open_key, integration_id, connector_id, kind, session_id, \
+             priority, due, state, ready_at, lease, attempts, again, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $8, 0, 0, FALSE, $9) \
+             ON CONFLICT (open_key) DO UPDATE SET \
+             priority = CASE WHEN excluded.priority > tasks.priority \
+               THEN excluded.priority ELSE tasks.priority END, \
+             connector_id = CASE WHEN tasks.state = 'queued' \
+               THEN excluded.connector_id ELSE tasks.connector_id END, \
+             due = CASE WHEN tasks.state = 'queued' AND excluded.due < tasks.due \
+               THEN excluded.due ELSE tasks.due END, \
+             ready_at = CASE WHEN tasks.state = 'queued' AND excluded.due < tasks.ready_at \
+               THEN excluded.due ELSE tasks.ready_at END, \
+             again = CASE WHEN tasks.state = 'leased' THEN TRUE ELSE tasks.again END \
+             RETURNING id",
+            values![
+                id.as_str(),
+                format!("{}:{about}", task.kind.as_str()),
+                task.integration_id.as_str(),
+                task.connector_id.as_str(),
+                task.kind.as_str(),
+                task.session_id.as_ref().map(SessionId::as_str),
+                i64::from(task.priority),
+                micros(task.due),
+                micros(self.now()),
+            ],
+        );
+        let row = self.row(sql).await?;
+        self.wake_after(Wake::Tasks);
+        row.map_or(Ok(false), |row| Ok(row.text("id")? == id.as_str()))
     }
-    /// Gives up to `max` tasks that are due, or whose lease ran out, to a process.
+
+    /// Gives up to `max` tasks that are due, or whose lease ran out, to a process: the highest
+    /// priority first, then the earliest due. A lease lasts 15 minutes at most.
     pub async fn lease_tasks(
         &mut self,
         connector: &ConnectorId,
@@ -117,73 +193,198 @@ impl Tx {
         max: u32,
         lease: Duration,
     ) -> Result<Vec<LeasedTask>> {
-        unimplemented!()
+        let sql = format!(
+            "WITH picked AS MATERIALIZED (SELECT id FROM tasks WHERE connector_id = $1 \
+             AND (ready_at <= $2 OR (state = 'leased' AND ready_at > $3)) \
+             ORDER BY priority DESC, due, id LIMIT $4{}) \
+             UPDATE tasks SET attempts = attempts + CASE WHEN state = 'leased' THEN 1 ELSE 0 END, \
+             state = 'leased', lease = lease + 1, holder = $5, ready_at = $6, again = FALSE, \
+             desired_version = NULL WHERE id IN (SELECT id FROM picked) \
+             RETURNING {LEASED_COLUMNS}",
+            self.skip_locked()
+        );
+        let sql = Sql::with(
+            &sql,
+            values![
+                connector.as_str(),
+                micros(self.now()),
+                self.lease_horizon(),
+                i64::from(max),
+                session.as_str(),
+                self.lease_end(lease),
+            ],
+        );
+        let mut leased = self
+            .rows(sql, |row| {
+                let order = (Reverse(row.int("priority")?), row.int("due")?, row.text("id")?);
+                Ok((order, read_leased(row)?))
+            })
+            .await?;
+        leased.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(leased.into_iter().map(|(_, task)| task).collect())
     }
+
     /// When the connector's next task is due, or the next lease runs out.
     pub async fn next_task_at(&mut self, connector: &ConnectorId) -> Result<Option<Timestamp>> {
-        unimplemented!()
+        let sql = "SELECT MIN(ready_at) AS at FROM tasks WHERE connector_id = $1";
+        let row = self.row(Sql::with(sql, values![connector.as_str()])).await?;
+        row.map_or(Ok(None), |row| row.opt_time("at"))
     }
+
     /// Notes the desired version that goes out with the present delivery.
     pub async fn set_task_version(&mut self, id: &TaskId, desired_version: i64) -> Result<()> {
-        unimplemented!()
+        let sql = "UPDATE tasks SET desired_version = $2 WHERE id = $1";
+        self.exec(Sql::with(sql, values![id.as_str(), desired_version])).await?;
+        Ok(())
     }
-    /// The task if this delivery is the newest and not answered yet; locked until the transaction ends.
+
+    /// The task if this delivery is the newest and not answered yet. Not locked, because what
+    /// the answer is about is locked first; [`Tx::finish_task`] and [`Tx::retry_task`] refuse a
+    /// delivery that is no longer the newest.
     pub async fn find_leased_task(
         &mut self,
         id: &TaskId,
         lease: i64,
     ) -> Result<Option<LeasedTask>> {
-        unimplemented!()
+        let sql = format!(
+            "SELECT {LEASED_COLUMNS} FROM tasks WHERE id = $1 AND lease = $2 \
+             AND state = 'leased'"
+        );
+        let row = self.row(Sql::with(&sql, values![id.as_str(), lease])).await?;
+        row.as_ref().map(read_leased).transpose()
     }
+
     /// Ends a task. True if it was asked for again meanwhile, and is queued, due now.
-    pub async fn finish_task(&mut self, id: &TaskId) -> Result<bool> {
-        unimplemented!()
+    /// [`StoreError::Conflict`] if the delivery is not the newest, or was answered.
+    pub async fn finish_task(&mut self, task: &LeasedTask) -> Result<bool> {
+        let sql = Sql::with(
+            "UPDATE tasks SET state = 'queued', due = $3, ready_at = $3, holder = NULL, \
+             attempts = 0, again = FALSE, last_error = NULL \
+             WHERE id = $1 AND lease = $2 AND state = 'leased' AND again",
+            values![task.id.as_str(), task.lease, micros(self.now())],
+        );
+        if self.exec(sql).await? > 0 {
+            self.wake_after(Wake::Tasks);
+            return Ok(true);
+        }
+        let sql = "DELETE FROM tasks WHERE id = $1 AND lease = $2 AND state = 'leased'";
+        let ended = self.exec(Sql::with(sql, values![task.id.as_str(), task.lease])).await?;
+        if ended == 0 {
+            return Err(LOST);
+        }
+        Ok(false)
     }
-    /// Queues a task again after a failure.
-    pub async fn retry_task(&mut self, id: &TaskId, due: Timestamp, error: &str) -> Result<()> {
-        unimplemented!()
+
+    /// Queues a task again after a failure: for `due`, or now if it was asked for meanwhile.
+    /// [`StoreError::Conflict`] if the delivery is not the newest, or was answered.
+    pub async fn retry_task(
+        &mut self,
+        task: &LeasedTask,
+        due: Timestamp,
+        error: &str,
+    ) -> Result<()> {
+        let sql = Sql::with(
+            "UPDATE tasks SET state = 'queued', due = CASE WHEN again THEN $3 ELSE $2 END, \
+             ready_at = CASE WHEN again THEN $3 ELSE $2 END, holder = NULL, \
+             attempts = attempts + 1, again = FALSE, last_error = $4 \
+             WHERE id = $1 AND lease = $5 AND state = 'leased'",
+            values![task.id.as_str(), micros(due), micros(self.now()), error, task.lease],
+        );
+        if self.exec(sql).await? == 0 {
+            return Err(LOST);
+        }
+        self.wake_after(Wake::Tasks);
+        Ok(())
     }
+
     /// Prolongs the leases of a process; returns how many.
     pub async fn renew_task_leases(
         &mut self,
         session: &ConnectorSessionId,
         until: Timestamp,
     ) -> Result<u64> {
-        unimplemented!()
+        let until = micros(until).min(self.lease_horizon());
+        let sql = "UPDATE tasks SET ready_at = $2 WHERE holder = $1 AND state = 'leased'";
+        self.exec(Sql::with(sql, values![session.as_str(), until])).await
     }
+
+    /// Prolongs the lease of one delivery; false if it is not the newest, or was answered.
+    pub async fn renew_task_lease(
+        &mut self,
+        id: &TaskId,
+        lease: i64,
+        until: Timestamp,
+    ) -> Result<bool> {
+        let until = micros(until).min(self.lease_horizon());
+        let sql = "UPDATE tasks SET ready_at = $3 WHERE id = $1 AND lease = $2 \
+             AND state = 'leased'";
+        Ok(self.exec(Sql::with(sql, values![id.as_str(), lease, until])).await? > 0)
+    }
+
     /// Takes back the leases of a process that is gone: its tasks are due now.
     pub async fn release_task_leases(&mut self, session: &ConnectorSessionId) -> Result<u64> {
-        unimplemented!()
+        let sql = Sql::with(
+            "UPDATE tasks SET state = 'queued', ready_at = $2, holder = NULL, again = FALSE \
+             WHERE holder = $1 AND state = 'leased'",
+            values![session.as_str(), micros(self.now())],
+        );
+        self.wake_after(Wake::Tasks);
+        self.exec(sql).await
     }
+
     /// Has every open task of an integration done by this connector, due now; leases are void.
     pub async fn requeue_tasks_of_integration(
         &mut self,
         integration: &IntegrationId,
         connector: &ConnectorId,
     ) -> Result<u64> {
-        unimplemented!()
+        let sql = Sql::with(
+            "UPDATE tasks SET connector_id = $2, state = 'queued', due = $3, ready_at = $3, \
+             holder = NULL, again = FALSE WHERE integration_id = $1",
+            values![integration.as_str(), connector.as_str(), micros(self.now())],
+        );
+        self.wake_after(Wake::Tasks);
+        self.exec(sql).await
     }
+
     /// Makes every queued task of an integration due now: its target has just answered.
     pub async fn hurry_tasks_of_integration(&mut self, integration: &IntegrationId) -> Result<u64> {
-        unimplemented!()
+        let sql = Sql::with(
+            "UPDATE tasks SET due = $2, ready_at = $2 WHERE integration_id = $1 \
+             AND state = 'queued' AND ready_at > $2",
+            values![integration.as_str(), micros(self.now())],
+        );
+        self.wake_after(Wake::Tasks);
+        self.exec(sql).await
     }
+
     /// Forgets every open task of an integration.
     pub async fn delete_tasks_of_integration(
         &mut self,
         integration: &IntegrationId,
     ) -> Result<u64> {
-        unimplemented!()
+        let sql = "DELETE FROM tasks WHERE integration_id = $1";
+        self.exec(Sql::with(sql, values![integration.as_str()])).await
     }
-    /// Forgets the open apply task of a session.
+
+    /// Forgets the open apply task of a session; false if there was none.
     pub async fn delete_task_of_session(&mut self, session: &SessionId) -> Result<bool> {
-        unimplemented!()
+        let key = format!("{}:{session}", TaskKind::Apply.as_str());
+        Ok(self.exec(Sql::with("DELETE FROM tasks WHERE open_key = $1", values![key])).await? > 0)
     }
+
     /// Tasks that are not finished, earliest due first.
     pub async fn list_open_tasks(&mut self, limit: u32) -> Result<Vec<OpenTask>> {
-        unimplemented!()
+        let sql = Sql::with(
+            "SELECT id, integration_id, connector_id, kind, session_id, due, state, attempts, \
+             last_error FROM tasks ORDER BY due, id LIMIT $1",
+            values![i64::from(limit)],
+        );
+        self.rows(sql, read_open).await
     }
+
     /// How many tasks are not finished.
     pub async fn count_open_tasks(&mut self) -> Result<u64> {
-        unimplemented!()
+        self.count(Sql::new("SELECT COUNT(*) AS n FROM tasks")).await
     }
 }

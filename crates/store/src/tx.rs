@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use latchkey_domain::{Clock, Rng, ids::InstallationId};
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
-    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::{sync::Mutex, task::JoinHandle};
 
@@ -78,13 +78,7 @@ impl Store {
         &self,
         f: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let options = TransactionOptions {
-            isolation_level: self.is_postgres().then_some(IsolationLevel::RepeatableRead),
-            access_mode: self.is_postgres().then_some(AccessMode::ReadOnly),
-            sqlite_transaction_mode: (!self.is_postgres())
-                .then_some(SqliteTransactionMode::Deferred),
-        };
-        let mut tx = self.begin(&self.0.readers, options).await?;
+        let mut tx = self.begin(&self.0.readers, SqliteTransactionMode::Deferred).await?;
         let outcome = f(&mut tx).await;
         // Nothing was written, so whether the end arrives changes nothing.
         let _ = tx.conn.rollback().await;
@@ -101,13 +95,7 @@ impl Store {
             DbBackend::Sqlite => Some(self.0.writing.lock().await),
             _ => None,
         };
-        let options = TransactionOptions {
-            isolation_level: self.is_postgres().then_some(IsolationLevel::ReadCommitted),
-            access_mode: None,
-            sqlite_transaction_mode: (!self.is_postgres())
-                .then_some(SqliteTransactionMode::Immediate),
-        };
-        let mut tx = self.begin(&self.0.writer, options).await?;
+        let mut tx = self.begin(&self.0.writer, SqliteTransactionMode::Immediate).await?;
         match f(&mut tx).await {
             Ok(value) => {
                 let Tx { conn, wakes, .. } = tx;
@@ -128,7 +116,9 @@ impl Store {
         }
     }
 
-    async fn begin(&self, on: &DatabaseConnection, options: TransactionOptions) -> Result<Tx> {
+    async fn begin(&self, on: &DatabaseConnection, mode: SqliteTransactionMode) -> Result<Tx> {
+        let mode = (!self.is_postgres()).then_some(mode);
+        let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
         let conn = on.begin_with_options(options).await?;
         Ok(Tx { conn, now: self.now(), store: Arc::clone(&self.0), wakes: Vec::new() })
     }
@@ -223,10 +213,11 @@ impl Tx {
     pub(crate) async fn rows<T>(
         &mut self,
         sql: Sql,
-        read: impl FnMut(Row) -> Result<T>,
+        mut read: impl FnMut(&Row) -> Result<T>,
     ) -> Result<Vec<T>> {
         let statement = self.statement(sql);
-        self.conn.query_all_raw(statement).await?.into_iter().map(Row).map(read).collect()
+        let rows = self.conn.query_all_raw(statement).await?;
+        rows.into_iter().map(|row| read(&Row(row))).collect()
     }
 
     /// Runs a query for one number; 0 without a row.
