@@ -1,6 +1,8 @@
 //! Target systems. One module a system; each answers the trait [`Integration`] and passes the
 //! contract suite in `tests/`. `docs/adding-an-integration.md` says how to add one.
 
+pub mod postgresql;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -114,7 +116,12 @@ pub trait Integration: Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<DriftFinding>, TargetFault>;
 
     /// How to connect as `principal`, without secrets.
-    fn access_details(&self, target: &Target, principal: &str, claims: &[DesiredClaim]) -> AccessDetails;
+    fn access_details(
+        &self,
+        target: &Target,
+        principal: &str,
+        claims: &[DesiredClaim],
+    ) -> AccessDetails;
 }
 
 /// Receives the pages of a discovery run.
@@ -204,7 +211,9 @@ impl Work {
     pub fn check_lease(&self) -> Result<(), TargetFault> {
         match self.lease_left() {
             Some(_) => Ok(()),
-            None => Err(TargetFault::new(FaultClass::Transient, "the lease ended before this step")),
+            None => {
+                Err(TargetFault::new(FaultClass::Transient, "the lease ended before this step"))
+            }
         }
     }
 

@@ -1,0 +1,242 @@
+//! What is in a database: the objects that claims name, and who holds what on them. Read from
+//! the system catalogues in one round trip; nothing here changes anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    connection::{Connection, Rows, flag, number, string},
+    fault::{Failure, refused},
+    quote,
+};
+use crate::Work;
+
+/// Privileges by grantee, as far as they concern our groups; 0 is `PUBLIC`. A privilege that
+/// may be passed on ends in `*`.
+pub(super) type Acl = BTreeMap<u32, BTreeSet<String>>;
+
+/// A database.
+#[derive(Debug, Clone)]
+pub(super) struct Database {
+    /// Its oid.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Who may connect.
+    pub acl: Acl,
+    /// Whether the provisioner may pass on `CONNECT`.
+    pub grantable: bool,
+}
+
+/// A schema.
+#[derive(Debug, Clone)]
+pub(super) struct Schema {
+    /// Its oid.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Its owner's name.
+    pub owner: String,
+    /// Who may use it.
+    pub acl: Acl,
+    /// Whether the provisioner may pass on `USAGE`.
+    pub grantable: bool,
+}
+
+/// A table, a view or a sequence.
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    /// Its oid.
+    pub oid: u32,
+    /// Its schema's oid.
+    pub schema: u32,
+    /// Its schema's name.
+    pub schema_name: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is a sequence.
+    pub is_sequence: bool,
+    /// Its owner's name.
+    pub owner: String,
+    /// Who may do what.
+    pub acl: Acl,
+    /// Whether the provisioner may pass on rights.
+    pub grantable: bool,
+    /// The table whose column it feeds, for a sequence.
+    pub feeds: Option<u32>,
+}
+
+/// What was read of one database.
+#[derive(Debug, Clone)]
+pub(super) struct Catalog {
+    /// The database itself.
+    pub database: Database,
+    /// Schemas within the scope.
+    pub schemas: Vec<Schema>,
+    /// Relations within the scope, with the sequences of each table.
+    pub relations: Vec<Relation>,
+}
+
+/// What to read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    /// Single tables, as (schema, table).
+    pub tables: BTreeSet<(String, String)>,
+    /// Whole schemas.
+    pub schemas: BTreeSet<String>,
+    /// Every schema but the system's.
+    pub everything: bool,
+}
+
+/// A schema that belongs to the system.
+pub(super) fn is_system_schema(name: &str) -> bool {
+    name.starts_with("pg_") || name == "information_schema"
+}
+
+/// The condition that leaves system schemas out.
+pub(super) const OWN_SCHEMAS: &str =
+    "n.nspname <> 'information_schema' AND NOT starts_with(n.nspname::text, 'pg_')";
+
+/// The condition for roles that are named like our groups.
+pub(super) const GROUP_NAMES: &str = "rolname >= 'lk_g_' AND rolname < 'lk_g`'";
+
+impl Catalog {
+    /// Reads what `scope` covers in the connection's database.
+    pub(super) async fn read(
+        connection: &Connection,
+        work: &Work,
+        scope: &Scope,
+    ) -> Result<Self, Failure> {
+        let answers = connection.batch(work, &statements(scope)?).await?;
+        let [database, schemas, relations] = <[Rows; 3]>::try_from(answers)
+            .map_err(|_| refused("PostgreSQL answered a catalogue query in an unknown way"))?;
+        let row = database
+            .first()
+            .ok_or_else(|| refused("the database is not in its own catalogue any more"))?;
+        let database = Database {
+            oid: number(row, 0).unwrap_or(0),
+            name: string(row, 1),
+            acl: acl(&string(row, 2)),
+            grantable: flag(row, 3),
+        };
+        let schemas = schemas
+            .iter()
+            .map(|row| Schema {
+                oid: number(row, 0).unwrap_or(0),
+                name: string(row, 1),
+                owner: string(row, 2),
+                acl: acl(&string(row, 3)),
+                grantable: flag(row, 4),
+            })
+            .collect();
+        let relations = relations
+            .iter()
+            .map(|row| Relation {
+                oid: number(row, 0).unwrap_or(0),
+                schema: number(row, 1).unwrap_or(0),
+                schema_name: string(row, 2),
+                name: string(row, 3),
+                is_sequence: string(row, 4) == "S",
+                owner: string(row, 5),
+                acl: acl(&string(row, 6)),
+                grantable: flag(row, 7),
+                feeds: number(row, 8),
+            })
+            .collect();
+        Ok(Self { database, schemas, relations })
+    }
+
+    /// The schema with this name.
+    pub(super) fn schema(&self, name: &str) -> Option<&Schema> {
+        self.schemas.iter().find(|schema| schema.name == name)
+    }
+
+    /// The table (not sequence) with this name.
+    pub(super) fn table(&self, schema: &str, name: &str) -> Option<&Relation> {
+        self.relations.iter().find(|r| !r.is_sequence && r.schema_name == schema && r.name == name)
+    }
+}
+
+fn statements(scope: &Scope) -> Result<String, Failure> {
+    let mut schema_conditions = Vec::new();
+    let mut relation_conditions = Vec::new();
+    if scope.everything {
+        schema_conditions.push(format!("({OWN_SCHEMAS})"));
+        relation_conditions.push(format!("({OWN_SCHEMAS})"));
+    }
+    if !scope.schemas.is_empty() {
+        let names = quote::name_literals(scope.schemas.iter().map(String::as_str))?;
+        schema_conditions.push(format!("n.nspname IN ({names})"));
+        relation_conditions.push(format!("n.nspname IN ({names})"));
+    }
+    let mut fed = "false".to_owned();
+    if !scope.tables.is_empty() {
+        let names = quote::name_literals(scope.tables.iter().map(|(schema, _)| schema.as_str()))?;
+        schema_conditions.push(format!("n.nspname IN ({names})"));
+        let mut pairs = Vec::new();
+        for (schema, table) in &scope.tables {
+            pairs.push(format!(
+                "({},{})",
+                quote::name_literal(schema)?,
+                quote::name_literal(table)?
+            ));
+        }
+        let pairs = pairs.join(",");
+        relation_conditions
+            .push(format!("(c.relkind <> 'S' AND (n.nspname, c.relname) IN ({pairs}))"));
+        fed = format!(
+            "c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d JOIN pg_class t ON t.oid = \
+             d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE d.classid = \
+             'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND \
+             d.deptype IN ('a','i') AND (tn.nspname, t.relname) IN ({pairs}))"
+        );
+    }
+    let any = |conditions: Vec<String>| {
+        if conditions.is_empty() { "false".to_owned() } else { conditions.join(" OR ") }
+    };
+    let schema_condition = any(schema_conditions);
+    let relation_condition = any(relation_conditions);
+    let database_acl = acl_sql("coalesce(d.datacl, acldefault('d', d.datdba))");
+    let schema_acl = acl_sql("coalesce(n.nspacl, acldefault('n', n.nspowner))");
+    let relation_acl = acl_sql("c.relacl");
+    Ok(format!(
+        "SELECT d.oid, d.datname, {database_acl}, pg_has_role(d.datdba, 'USAGE') OR \
+           has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') \
+         FROM pg_database d WHERE d.datname = current_database(); \
+         SELECT n.oid, n.nspname, pg_get_userbyid(n.nspowner), {schema_acl}, \
+           pg_has_role(n.nspowner, 'USAGE') OR \
+           has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION') \
+         FROM pg_namespace n WHERE {schema_condition}; \
+         SELECT c.oid, c.relnamespace, n.nspname, c.relname, c.relkind, \
+           pg_get_userbyid(c.relowner), {relation_acl}, \
+           pg_has_role(c.relowner, 'USAGE') OR CASE WHEN c.relkind = 'S' \
+             THEN has_sequence_privilege(c.oid, 'SELECT WITH GRANT OPTION') \
+             ELSE has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') END, \
+           CASE WHEN c.relkind = 'S' THEN (SELECT d.refobjid FROM pg_depend d WHERE d.classid = \
+             'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND \
+             d.deptype IN ('a','i') LIMIT 1) END \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE (c.relkind IN ('r','p','v','m','f','S') AND ({relation_condition})) OR ({fed})"
+    ))
+}
+
+/// The expression that writes an ACL as `oid:PRIVILEGE,oid:PRIVILEGE*`, for our groups and
+/// `PUBLIC`.
+fn acl_sql(acl: &str) -> String {
+    format!(
+        "(SELECT string_agg(a.grantee::text || ':' || a.privilege_type || \
+         CASE WHEN a.is_grantable THEN '*' ELSE '' END, ',') FROM aclexplode({acl}) a \
+         WHERE a.grantee = 0 OR a.grantee IN (SELECT oid FROM pg_roles WHERE {GROUP_NAMES}))"
+    )
+}
+
+fn acl(text: &str) -> Acl {
+    let mut all = Acl::new();
+    for entry in text.split(',') {
+        if let Some((grantee, privilege)) = entry.split_once(':')
+            && let Ok(grantee) = grantee.parse()
+        {
+            all.entry(grantee).or_default().insert(privilege.to_owned());
+        }
+    }
+    all
+}

@@ -1,0 +1,156 @@
+//! PostgreSQL 15 and later.
+//!
+//! A session's principal is a login role that holds nothing itself: it is a member of one group
+//! role for each right. All role-level work of an integration runs in one database, under
+//! advisory locks, in transactions that compare the fence in the role's comment and write it
+//! together with the effect. `docs/integrations/postgresql/README.md` explains the whole and the
+//! window that remains.
+
+mod apply;
+mod catalog;
+mod claims;
+mod connection;
+mod cut;
+mod details;
+mod discover;
+mod expire;
+mod fault;
+mod graveyard;
+mod groups;
+mod marker;
+mod names;
+mod pool;
+mod principal;
+mod quote;
+mod reconcile;
+mod revoke;
+mod rights;
+mod sessions;
+mod settings;
+mod source;
+mod tags;
+mod tls;
+mod validate;
+
+use async_trait::async_trait;
+use latchkey_domain::provisioning::{
+    AccessDetails, DesiredClaim, DesiredPrincipal, DriftFinding, Finding, KnownSession, TargetFault,
+};
+
+use self::{
+    marker::{Marker, PrincipalMarker},
+    pool::Pool,
+    settings::Settings,
+};
+use crate::{Applied, ApplyError, DiscoverySink, Expired, Integration, Target, Work};
+
+/// Every point between two effects on the target, in the order of a grant and a revoke.
+pub const CRASH_POINTS: &[&str] = &[
+    "pg.apply.start",
+    "pg.groups.created",
+    "pg.groups.granted",
+    "pg.apply.locked",
+    "pg.apply.committed",
+    "pg.cut.sessions_ended",
+    "pg.revoke.start",
+    "pg.revoke.ending",
+    "pg.revoke.prepared_rolled_back",
+    "pg.revoke.replica_clear",
+    "pg.revoke.sessions_ended",
+    "pg.revoke.graveyard_ready",
+    "pg.revoke.objects_moved",
+    "pg.revoke.emptied",
+    "pg.revoke.dropped",
+    "pg.expire.committed",
+];
+
+/// The module for the integration type `postgresql`. One value serves every integration of a
+/// process and keeps their admin connections.
+#[derive(Debug, Default)]
+pub struct PostgreSql {
+    pool: Pool,
+}
+
+impl PostgreSql {
+    /// A module without connections.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn context<'a>(
+        &'a self,
+        target: &'a Target,
+        work: &'a Work,
+    ) -> Result<Context<'a>, TargetFault> {
+        Ok(Context { pool: &self.pool, settings: Settings::read(target)?, target, work })
+    }
+}
+
+/// The circumstances of one operation.
+#[derive(Debug)]
+struct Context<'a> {
+    pool: &'a Pool,
+    settings: Settings,
+    target: &'a Target,
+    work: &'a Work,
+}
+
+impl Context<'_> {
+    /// A principal's marker as a string constant.
+    #[expect(clippy::unused_self, reason = "reads better at its callers")]
+    fn comment(&self, marker: &PrincipalMarker) -> Result<String, TargetFault> {
+        quote::literal(&Marker::Principal(marker.clone()).text())
+    }
+}
+
+#[async_trait]
+impl Integration for PostgreSql {
+    fn integration_type(&self) -> &'static str {
+        "postgresql"
+    }
+
+    async fn validate(&self, target: &Target, work: &Work) -> Result<Vec<Finding>, TargetFault> {
+        validate::validate(&self.context(target, work)?).await
+    }
+
+    async fn discover(
+        &self,
+        target: &Target,
+        work: &Work,
+        pages: &mut dyn DiscoverySink,
+    ) -> Result<(), TargetFault> {
+        discover::discover(&self.context(target, work)?, pages).await
+    }
+
+    async fn apply(
+        &self,
+        target: &Target,
+        work: &Work,
+        desired: &DesiredPrincipal,
+    ) -> Result<Applied, ApplyError> {
+        apply::apply(&self.context(target, work)?, desired).await
+    }
+
+    async fn expire(&self, target: &Target, work: &Work) -> Result<Vec<Expired>, TargetFault> {
+        expire::expire(&self.context(target, work)?).await
+    }
+
+    async fn reconcile(
+        &self,
+        target: &Target,
+        work: &Work,
+        known: &[KnownSession],
+        remove: bool,
+    ) -> Result<Vec<DriftFinding>, TargetFault> {
+        reconcile::reconcile(&self.context(target, work)?, known, remove).await
+    }
+
+    fn access_details(
+        &self,
+        target: &Target,
+        principal: &str,
+        claims: &[DesiredClaim],
+    ) -> AccessDetails {
+        details::access_details(target, principal, claims)
+    }
+}
