@@ -1,0 +1,129 @@
+//! Opening an installation: data folder, master key, database.
+//!
+//! Folder, key and schema are made when they are not there, so that the first command on a fresh
+//! machine works, whichever it is.
+
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
+
+use latchkey_app::{App, AppConfig};
+use latchkey_domain::Rng;
+use latchkey_store::{DatabaseUrl, KeyRing, Store, StoreError, StoreOptions};
+use secrecy::ExposeSecret;
+
+use crate::{
+    cli::StoreArgs,
+    config::{self, Config, Flags, Settled},
+    fault::Fault,
+    surroundings::Surroundings,
+};
+
+/// The SQLite file in the data folder.
+const FILE: &str = "latchkey.db";
+
+/// Names the file of the master key outside the data folder.
+const KEY_VARIABLE: &str = "LATCHKEY_MASTER_KEY_FILE";
+
+/// Configuration for a command that works on the database.
+pub(crate) fn settle(args: &StoreArgs) -> Result<Settled, Fault> {
+    let flags = Flags { database: args.database.clone(), ..Flags::default() };
+    config::settle(args.data.as_deref(), &flags)
+}
+
+/// Makes the data folder, readable by its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Fault> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        Fault::new(format!(
+            "the data folder {} cannot be made: {error}; choose another with --data",
+            folder.display()
+        ))
+    })
+}
+
+/// The database that the configuration names.
+pub(crate) fn database(settled: &Settled) -> Result<DatabaseUrl, Fault> {
+    match &settled.config.database {
+        Some(url) => DatabaseUrl::parse(url).map_err(|error| Fault::new(error.to_string())),
+        None => Ok(DatabaseUrl::Sqlite(settled.data.join(FILE))),
+    }
+}
+
+/// The keys: from the file that the variable names, else from the data folder.
+pub(crate) fn keys(folder: &Path, rng: &dyn Rng) -> Result<KeyRing, Fault> {
+    let keys = match std::env::var_os(KEY_VARIABLE) {
+        Some(file) => KeyRing::open_file(Path::new(&file)),
+        None => KeyRing::open_or_create(folder, rng),
+    };
+    keys.map_err(|error| Fault::new(error.to_string()))
+}
+
+/// Opens the database, making or upgrading it.
+pub(crate) async fn store(settled: &Settled, surroundings: &Surroundings) -> Result<Store, Fault> {
+    make_folder(&settled.data)?;
+    let database = database(settled)?;
+    let place = place_of(&database);
+    let options = StoreOptions {
+        database,
+        keys: keys(&settled.data, surroundings.rng.as_ref())?,
+        clock: surroundings.clock.clone(),
+        rng: surroundings.rng.clone(),
+        max_connections: settled.config.max_connections.max(2),
+    };
+    Store::open(options).await.map_err(|error| explain(&place, &error))
+}
+
+/// The use cases over an open database.
+pub(crate) fn app(
+    store: Store,
+    config: &Config,
+    surroundings: &Surroundings,
+    instance: String,
+) -> App {
+    // On SQLite the one server always runs the connector `local`; on PostgreSQL it is asked for.
+    let local_connector = config.local_connector || !store.is_postgres();
+    let app_config =
+        AppConfig { version: env!("CARGO_PKG_VERSION").to_owned(), local_connector, instance };
+    App::new(store, surroundings.clock.clone(), surroundings.rng.clone(), app_config)
+}
+
+/// Where the database is, without its password.
+fn place_of(database: &DatabaseUrl) -> String {
+    match database {
+        DatabaseUrl::Sqlite(path) => path.display().to_string(),
+        DatabaseUrl::Postgres(url) => match url::Url::parse(url.expose_secret()) {
+            Ok(url) => format!(
+                "{} at {}:{}",
+                url.path().trim_start_matches('/'),
+                url.host_str().unwrap_or("localhost"),
+                url.port().unwrap_or(5432)
+            ),
+            Err(_) => "that the URL names".to_owned(),
+        },
+    }
+}
+
+/// One sentence about a database that cannot be opened, and what to do.
+fn explain(place: &str, error: &StoreError) -> Fault {
+    let advice = match error {
+        StoreError::Unavailable(detail) => format!(
+            "the database {place} does not answer ({detail}); check that it runs and that \
+             --database is right"
+        ),
+        StoreError::Database(detail) => format!(
+            "the database {place} refused ({detail}); check --database: name, user, password, \
+             and that the user may create tables"
+        ),
+        other => format!("the database {place} cannot be used: {other}"),
+    };
+    Fault::new(advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_database_is_named_without_its_password() {
+        let url = DatabaseUrl::parse("postgres://me:hunter2@db.example:6000/latch").unwrap();
+        assert_eq!(place_of(&url), "latch at db.example:6000");
+    }
+}
