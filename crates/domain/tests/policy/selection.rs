@@ -83,6 +83,19 @@ fn strictest_prefers_approval_then_the_shortest_that_covers_then_the_oldest() {
 }
 
 #[test]
+fn of_flows_made_in_the_same_instant_the_smaller_id_governs_in_whatever_order_they_come() {
+    let alice = person("alice");
+    let mut flows = [flow("a", policy()), flow("b", policy())];
+    for preference in [Preference::LeastFriction, Preference::Strictest] {
+        for _ in 0..2 {
+            flows.reverse();
+            let asking = Asking { preference, ..asking(&alice) };
+            assert_eq!(chosen(&flows, &asking), Ok("a".to_owned()));
+        }
+    }
+}
+
+#[test]
 fn the_setting_is_read_and_damage_is_strict() {
     assert_eq!(Preference::from_setting("least_friction"), Preference::LeastFriction);
     assert_eq!(Preference::from_setting("strictest"), Preference::Strictest);
