@@ -86,7 +86,8 @@ pub struct AccessSession {
     pub principal: String,
     /// Whether it takes joiners.
     pub state: SessionState,
-    /// The highest fence handed out; only grows.
+    /// What the fences of deliveries are counted from: a delivery's fence is this plus the
+    /// number of its lease. Only grows, above every fence that was written at the target.
     pub fence: i64,
     /// Grows with every change of what the target should hold.
     pub desired_version: i64,

@@ -1,0 +1,198 @@
+//! Handing out work: tasks are leased, and what they ask for is read in the same transaction.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use latchkey_domain::{
+    ids::{ConnectorSessionId, IntegrationId},
+    provisioning::{DesiredClaim, DesiredPrincipal, KnownSession},
+    request::{RequestUnit, UnitState},
+    session::{AccessSession, CredentialsStatus, SessionState},
+};
+use latchkey_protocol::{LeaseAnswer, LeaseRequest, Operation, Task};
+use latchkey_store::{LeasedTask, PageKey, PageQuery, SessionFilter, TaskKind, Tx, Wake};
+
+use super::{LEASE, LONGEST_WAIT, presence::check_version, targets};
+use crate::{App, ConnectorActor, crash_points, error::AppError, reconcile};
+
+/// How often the database is asked for work while a request waits: wake-ups are a hint only.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Waits for work and leases it.
+pub async fn lease_tasks(
+    app: &App,
+    actor: &ConnectorActor,
+    request: LeaseRequest,
+) -> Result<LeaseAnswer, AppError> {
+    check_version(request.protocol)?;
+    let wait = Duration::from_millis(request.wait_ms).min(LONGEST_WAIT);
+    let give_up = app.clock().monotonic() + wait;
+    let mut hints = app.store().wake().waiter(Wake::Tasks);
+    loop {
+        let tasks = lease_now(app, actor, &request).await?;
+        let now = app.clock().monotonic();
+        if !tasks.is_empty() || now >= give_up {
+            return Ok(LeaseAnswer { server_time: app.clock().now(), tasks });
+        }
+        hints.wait(POLL.min(give_up - now)).await;
+    }
+}
+
+async fn lease_now(
+    app: &App,
+    actor: &ConnectorActor,
+    request: &LeaseRequest,
+) -> Result<Vec<Task>, AppError> {
+    let ready = app
+        .store()
+        .read(async |tx: &mut Tx| -> Result<bool, AppError> {
+            let next = tx.next_task_at(&actor.connector_id).await?;
+            Ok(next.is_some_and(|at| at <= tx.now()))
+        })
+        .await?;
+    if !ready {
+        return Ok(Vec::new());
+    }
+    let tasks = app
+        .store()
+        .write(async |tx: &mut Tx| -> Result<Vec<Task>, AppError> {
+            let public_key = public_key_of(tx, actor, &request.session_id).await?;
+            let max = request.max_tasks.clamp(1, 64);
+            let leased =
+                tx.lease_tasks(&actor.connector_id, &request.session_id, max, LEASE).await?;
+            let mut tasks = Vec::with_capacity(leased.len());
+            for task in &leased {
+                match describe(tx, task, &public_key).await? {
+                    Some(described) => tasks.push(described),
+                    None => {
+                        tx.finish_task(task).await?;
+                    }
+                }
+            }
+            Ok(tasks)
+        })
+        .await?;
+    if !tasks.is_empty() {
+        app.crash_point(crash_points::TASKS_LEASED);
+        metrics::counter!("latchkey_tasks_leased_total").increment(tasks.len() as u64);
+    }
+    Ok(tasks)
+}
+
+/// The public key that the process said in its heartbeat.
+async fn public_key_of(
+    tx: &mut Tx,
+    actor: &ConnectorActor,
+    session: &ConnectorSessionId,
+) -> Result<String, AppError> {
+    let connector =
+        tx.find_connector(&actor.connector_id).await?.ok_or_else(AppError::unauthorized)?;
+    connector
+        .sessions
+        .into_iter()
+        .find(|known| known.id == *session)
+        .map(|known| STANDARD.encode(known.public_key))
+        .ok_or_else(|| AppError::conflict("send a heartbeat before asking for work"))
+}
+
+/// The task with what it asks for now; `None` when there is nothing to do any more.
+async fn describe(
+    tx: &mut Tx,
+    task: &LeasedTask,
+    public_key: &str,
+) -> Result<Option<Task>, AppError> {
+    let Some(integration) = tx.find_integration(&task.integration_id).await? else {
+        return Ok(None);
+    };
+    let operation = match task.kind {
+        TaskKind::Discover => Operation::Discover,
+        TaskKind::Reconcile => Operation::Reconcile {
+            known_sessions: known_sessions(tx, &integration.id).await?,
+            remove: reconcile::may_remove(tx).await?,
+        },
+        TaskKind::Apply => {
+            let Some(session_id) = &task.session_id else { return Ok(None) };
+            let Some(session) = tx.find_session(session_id).await? else { return Ok(None) };
+            if session.state == SessionState::Ended {
+                return Ok(None);
+            }
+            tx.set_task_version(&task.id, session.desired_version).await?;
+            let units = tx.units_of_session(session_id).await?;
+            Operation::Apply(desired_state(tx.now(), &session, &units, task.lease))
+        }
+    };
+    Ok(Some(Task {
+        id: task.id.clone(),
+        lease: task.lease,
+        lease_ms: u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX),
+        integration: targets::describe(tx, &integration, public_key).await?,
+        operation,
+    }))
+}
+
+/// What the session's principal should hold. A claim whose end has passed is to be removed,
+/// whether or not its timer has run.
+fn desired_state(
+    now: Timestamp,
+    session: &AccessSession,
+    units: &[RequestUnit],
+    lease: i64,
+) -> DesiredPrincipal {
+    let (claims, removed): (Vec<_>, Vec<_>) = units
+        .iter()
+        .filter(|unit| unit.state.is_claim())
+        .partition(|unit| unit.state.is_desired() && unit.ends_at.is_none_or(|end| end > now));
+    DesiredPrincipal {
+        session_id: session.id.clone(),
+        generation: session.generation,
+        principal: session.principal.clone(),
+        fence: session.fence.max(0) + lease,
+        server_time: now,
+        issue_credentials: !claims.is_empty()
+            && session.credentials_status == CredentialsStatus::Resetting,
+        claims: claims.into_iter().map(claim).collect(),
+        removed: removed.into_iter().map(claim).collect(),
+    }
+}
+
+fn claim(unit: &RequestUnit) -> DesiredClaim {
+    DesiredClaim {
+        unit_id: unit.id.clone(),
+        resource_type: unit.resource_type.clone(),
+        source_id: unit.resource_source_id.clone(),
+        path: unit.resource_path.clone(),
+        context: unit.resource_context.clone(),
+        permission: unit.permission.clone(),
+        ends_at: unit.ends_at,
+    }
+}
+
+/// The sessions that may exist in a target, and the units that may be in place there.
+async fn known_sessions(
+    tx: &mut Tx,
+    integration: &IntegrationId,
+) -> Result<Vec<KnownSession>, AppError> {
+    let filter = SessionFilter {
+        integration_ids: vec![integration.clone()],
+        states: vec![SessionState::Live, SessionState::Ending],
+        ..SessionFilter::default()
+    };
+    let mut page = PageQuery::first(500);
+    let mut known = Vec::new();
+    loop {
+        let sessions = tx.list_sessions(&filter, &page).await?;
+        let Some(last) = sessions.last() else { return Ok(known) };
+        page.after = Some(PageKey::new(last.created_at, last.id.as_str()));
+        for session in &sessions {
+            let units = tx.units_of_session(&session.id).await?;
+            let may_hold =
+                |unit: &&RequestUnit| unit.state.is_claim() && unit.state != UnitState::Idle;
+            known.push(KnownSession {
+                session_id: session.id.clone(),
+                principal: session.principal.clone(),
+                units: units.iter().filter(may_hold).map(|unit| unit.id.clone()).collect(),
+            });
+        }
+    }
+}

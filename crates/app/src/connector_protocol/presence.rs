@@ -1,0 +1,107 @@
+//! Heartbeats: which processes of a connector are alive, and what they need to know.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use latchkey_domain::{ids::ConnectorId, integration::IntegrationStatus};
+use latchkey_protocol::{Heartbeat, HeartbeatAnswer, VERSION};
+use latchkey_store::{AuditHead, HeartbeatRow, Tx};
+use serde_json::json;
+
+use super::{LEASE, targets};
+use crate::{App, ConnectorActor, error::AppError, trail::record};
+
+/// Takes a heartbeat: the process is alive, its leases go on, and those of the process it
+/// replaces are free at once.
+pub async fn heartbeat(
+    app: &App,
+    actor: &ConnectorActor,
+    beat: Heartbeat,
+) -> Result<HeartbeatAnswer, AppError> {
+    check_version(beat.protocol)?;
+    let public_key = STANDARD
+        .decode(&beat.public_key)
+        .ok()
+        .filter(|key| key.len() == 32)
+        .ok_or_else(|| AppError::invalid("public_key", "must be 32 bytes in base64"))?;
+    let head = app.store().audit_head().await?;
+    let answer = app
+        .store()
+        .write(async |tx: &mut Tx| -> Result<HeartbeatAnswer, AppError> {
+            let now = tx.now();
+            let connector =
+                tx.find_connector(&actor.connector_id).await?.ok_or_else(AppError::unauthorized)?;
+            let is_new = !connector.sessions.iter().any(|session| session.id == beat.session_id);
+            tx.record_heartbeat(
+                &actor.connector_id,
+                &HeartbeatRow {
+                    session_id: beat.session_id.clone(),
+                    version: beat.version.clone(),
+                    cloud_provider_type: beat.cloud_provider_type.clone(),
+                    metadata: beat.metadata.clone(),
+                    public_key: public_key.clone(),
+                },
+            )
+            .await?;
+            if let Some(former) = &beat.replaces {
+                tx.release_task_leases(former).await?;
+                tx.drop_connector_session(&actor.connector_id, former).await?;
+            }
+            let until = now.saturating_add(LEASE).map_err(AppError::internal)?;
+            for running in &beat.running {
+                tx.renew_task_lease(&running.id, running.lease, until).await?;
+            }
+            if is_new {
+                let detail = json!({ "session_id": beat.session_id, "version": beat.version });
+                let id = actor.connector_id.as_str();
+                record(tx, &actor.audit(), "connector.connected", "connector", id, detail).await?;
+            }
+            if let Some(echo) = &beat.audit_head {
+                let echo = AuditHead {
+                    sequence: echo.sequence,
+                    hash: echo.hash.clone(),
+                    signed_at: echo.signed_at,
+                    signature: echo.signature.clone(),
+                };
+                tx.record_echoed_head(&actor.connector_id, &echo).await?;
+            }
+            Ok(HeartbeatAnswer {
+                server_time: now,
+                installation_id: tx.installation_id().clone(),
+                server_public_key: app.sealing_key().public_key(),
+                audit_head: head.as_ref().map(|head| latchkey_protocol::AuditHead {
+                    sequence: head.sequence,
+                    hash: head.hash.clone(),
+                    signed_at: head.signed_at,
+                    signature: head.signature.clone(),
+                }),
+                integrations: served_by(tx, &actor.connector_id, &beat.public_key).await?,
+            })
+        })
+        .await?;
+    Ok(answer)
+}
+
+/// Everything the connector serves, so that each of its processes can end access there.
+async fn served_by(
+    tx: &mut Tx,
+    connector: &ConnectorId,
+    public_key: &str,
+) -> Result<Vec<latchkey_protocol::IntegrationTarget>, AppError> {
+    let mut described = Vec::new();
+    for integration in tx.integrations_of_connector(connector).await? {
+        if integration.status != IntegrationStatus::Disabled {
+            described.push(targets::describe(tx, &integration, public_key).await?);
+        }
+    }
+    Ok(described)
+}
+
+/// Refuses a connector of a protocol this server does not speak.
+pub(super) fn check_version(protocol: u32) -> Result<(), AppError> {
+    if protocol == VERSION {
+        return Ok(());
+    }
+    Err(AppError::invalid(
+        "protocol",
+        format!("this server speaks version {VERSION}; update the older side"),
+    ))
+}

@@ -1,0 +1,213 @@
+//! From access to none: every way in which a request ends.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use latchkey_domain::{
+    audit::AuditActor,
+    ids::{FlowId, RequestId, SessionId, UserId},
+    request::{AccessRequest, RequestState, RequestUnit, UnitState},
+};
+use latchkey_store::{PageQuery, RequestFilter, Tx};
+use serde_json::json;
+
+use super::{claims::desired_changed, enter, lock_claims_of, settle};
+use crate::{error::AppError, jobs};
+
+/// Why a request ends; the words stand in the audit trail and are shown to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Because {
+    /// Its end has come.
+    Expired,
+    /// The grantee or requestor gave it up.
+    GivenUp,
+    /// An Admin ended it.
+    EndedByAdmin,
+    /// Nobody decided in time.
+    NotDecidedInTime,
+    /// Its flow was deleted.
+    FlowDeleted,
+    /// Its flow was switched off.
+    FlowSwitchedOff,
+    /// Its flow asks for more now, or does not allow it any more.
+    FlowChanged(String),
+    /// The person was disabled.
+    PersonDisabled,
+    /// The target is gone for good; nothing can be proved any more.
+    TargetRetired,
+}
+
+impl Because {
+    /// The reason in words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Expired => "its end has come".to_owned(),
+            Self::GivenUp => "ended by the person it was for or who asked".to_owned(),
+            Self::EndedByAdmin => "ended by an administrator".to_owned(),
+            Self::NotDecidedInTime => "nobody decided in time; ask again".to_owned(),
+            Self::FlowDeleted => "its access flow was deleted".to_owned(),
+            Self::FlowSwitchedOff => "its access flow was switched off".to_owned(),
+            Self::FlowChanged(what) => format!("{what}; ask again"),
+            Self::PersonDisabled => "the person was disabled".to_owned(),
+            Self::TargetRetired => "its target was retired".to_owned(),
+        }
+    }
+}
+
+/// Begins to end access: every claim of the request is to be removed. The caller holds the
+/// locks; the request is Granting or Active.
+pub(crate) async fn begin_ending(
+    tx: &mut Tx,
+    actor: &AuditActor,
+    request: &mut AccessRequest,
+    units: &mut [RequestUnit],
+    because: &Because,
+) -> Result<(), AppError> {
+    let now = tx.now();
+    if request.revoke_requested_at.is_none() && *because != Because::Expired {
+        request.revoke_requested_at = Some(now);
+    }
+    enter(tx, actor, request, RequestState::Revoking, Some(because.words()), json!({})).await?;
+    for unit in units.iter_mut().filter(|unit| unit.state.is_desired()) {
+        unit.state = UnitState::Ending;
+        tx.update_unit(unit).await?;
+    }
+    queue_sessions_of(tx, units, now).await?;
+    tx.cancel_job(&jobs::expiry_key(&request.id)).await?;
+    tx.cancel_job(&jobs::grant_deadline_key(&request.id)).await?;
+    settle(tx, actor, request, units).await
+}
+
+/// Tells the sessions that carry `units` that what they should hold has changed.
+pub(super) async fn queue_sessions_of(
+    tx: &mut Tx,
+    units: &[RequestUnit],
+    due: Timestamp,
+) -> Result<(), AppError> {
+    let sessions: BTreeSet<&SessionId> = units
+        .iter()
+        .filter(|unit| unit.state == UnitState::Ending)
+        .filter_map(|unit| unit.session_id.as_ref())
+        .collect();
+    for session_id in sessions {
+        let mut session = tx
+            .lock_session(session_id)
+            .await?
+            .ok_or_else(|| AppError::internal("a claim's session is missing"))?;
+        let claims = tx.units_of_session(session_id).await?;
+        desired_changed(tx, &mut session, &claims, due).await?;
+    }
+    Ok(())
+}
+
+/// Ends a request before access began.
+pub(crate) async fn cancel(
+    tx: &mut Tx,
+    actor: &AuditActor,
+    request: &mut AccessRequest,
+    because: &Because,
+) -> Result<(), AppError> {
+    request.decided_at = Some(tx.now());
+    enter(tx, actor, request, RequestState::Cancelled, Some(because.words()), json!({})).await?;
+    tx.cancel_job(&jobs::approval_expiry_key(&request.id)).await?;
+    Ok(())
+}
+
+/// Ends the request whatever its state: cancels it while open, revokes it while it may hold
+/// access. Returns whether there was anything to end. Takes the locks itself.
+pub(crate) async fn end_or_cancel(
+    tx: &mut Tx,
+    actor: &AuditActor,
+    id: &RequestId,
+    because: &Because,
+) -> Result<bool, AppError> {
+    let Some(seen) = tx.find_request(id).await? else { return Ok(false) };
+    let units = tx.units_of(id).await?;
+    lock_claims_of(tx, &seen.grantee_id, &units).await?;
+    let Some(mut request) = tx.lock_request(id).await? else { return Ok(false) };
+    let mut units = tx.units_of(id).await?;
+    if request.state.is_open() {
+        cancel(tx, actor, &mut request, because).await?;
+        return Ok(true);
+    }
+    if matches!(request.state, RequestState::Granting | RequestState::Active) {
+        begin_ending(tx, actor, &mut request, &mut units, because).await?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Ends everything that a person asked for or holds.
+pub async fn end_everything_of_user(
+    tx: &mut Tx,
+    actor: &AuditActor,
+    user: &UserId,
+    because: &Because,
+) -> Result<u64, AppError> {
+    let filter = RequestFilter {
+        either: Some(user.clone()),
+        states: UNFINISHED.to_vec(),
+        ..RequestFilter::default()
+    };
+    end_all(tx, actor, &filter, because).await
+}
+
+/// Ends everything that a flow governs: pending requests are cancelled, live access is revoked.
+pub async fn end_everything_of_flow(
+    tx: &mut Tx,
+    actor: &AuditActor,
+    flow: &FlowId,
+    because: &Because,
+) -> Result<u64, AppError> {
+    let filter = RequestFilter {
+        flow: Some(flow.clone()),
+        states: UNFINISHED.to_vec(),
+        ..RequestFilter::default()
+    };
+    end_all(tx, actor, &filter, because).await
+}
+
+/// Cancels what waits under a flow; live access stays.
+pub async fn cancel_open_requests_of_flow(
+    tx: &mut Tx,
+    actor: &AuditActor,
+    flow: &FlowId,
+    because: &Because,
+) -> Result<u64, AppError> {
+    let filter = RequestFilter {
+        flow: Some(flow.clone()),
+        states: vec![RequestState::PendingMfa, RequestState::Pending],
+        ..RequestFilter::default()
+    };
+    end_all(tx, actor, &filter, because).await
+}
+
+const UNFINISHED: &[RequestState] = &[
+    RequestState::Initializing,
+    RequestState::PendingMfa,
+    RequestState::Pending,
+    RequestState::Granting,
+    RequestState::Active,
+];
+
+/// Ends every request that `filter` finds, a page at a time until none is left.
+async fn end_all(
+    tx: &mut Tx,
+    actor: &AuditActor,
+    filter: &RequestFilter,
+    because: &Because,
+) -> Result<u64, AppError> {
+    let mut ended = 0;
+    loop {
+        let page = PageQuery::first(200);
+        let found = tx.list_requests(filter, &page).await?;
+        if found.is_empty() {
+            return Ok(ended);
+        }
+        for request in found {
+            if end_or_cancel(tx, actor, &request.id, because).await? {
+                ended += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,502 @@
+//! Filing requests: what was asked is frozen, the governing flow is chosen, and the request goes
+//! where that flow sends it, all in one transaction. All or nothing: if any entitlement has no
+//! governing flow, nothing is created.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use latchkey_domain::{
+    flow::AccessFlow,
+    ids::{PermissionId, RequestId, ResourceId, UnitId},
+    inventory::Entitlement,
+    people::User,
+    policy::{
+        digest,
+        ends::{check_duration, granted_duration},
+        explanation::Explanation,
+        selection::{Asking, Part, Preference, Refusal, Split, split},
+        targets::is_grantable,
+        texts::{TextProblem, check_justification},
+    },
+    request::{AccessRequest, RequestState, RequestUnit, UnitState},
+    settings::SettingSpec,
+};
+use latchkey_store::{NewJob, Tx, Wake};
+use serde_json::json;
+
+use super::{
+    deciding::{people_to_ask, person},
+    people::{Person, grantee_of},
+    reading::find_own,
+    view::{RequestView, view},
+};
+use crate::{
+    Actor, App, Operation, crash_points,
+    error::{AppError, codes},
+    jobs,
+    lifecycle::{begin_granting, enter, lock_claims_of},
+    trail::record,
+};
+
+/// The most entitlements one call may ask for.
+const MOST_ENTITLEMENTS: usize = 500;
+/// The most custom fields, and the longest of their names and values in characters.
+const MOST_FIELDS: usize = 50;
+const LONGEST_FIELD: usize = 1000;
+/// The custom field by which an emergency is named.
+const BREAK_GLASS_FIELD: &str = "break_glass";
+
+/// What is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestAccess {
+    /// A bundle, by id or name.
+    pub bundle_reference: Option<String>,
+    /// Entitlements; empty with a bundle.
+    pub entitlements: Vec<(ResourceId, PermissionId)>,
+    /// Why.
+    pub justification: Option<String>,
+    /// For how many seconds; the governing flow's maximum when absent.
+    pub duration_sec: Option<i64>,
+    /// Further fields of the form.
+    pub custom_fields: BTreeMap<String, String>,
+    /// Id or e-mail of the person it is for; the caller when absent.
+    pub grantee: Option<String>,
+}
+
+/// What a request would come to.
+#[derive(Debug, Clone)]
+pub struct DryRun {
+    /// One part for each request that would be made.
+    pub parts: Vec<DryRunPart>,
+    /// Why nothing would be made, if so.
+    pub refusal: Option<Refusal>,
+    /// Whether a justification is missing.
+    pub justification_missing: bool,
+    /// How each entitlement came to its flow, in the order in which they were asked for; cut to
+    /// what the requestor may see.
+    pub explanations: Vec<Explanation>,
+}
+
+/// One request that would be made.
+#[derive(Debug, Clone)]
+pub struct DryRunPart {
+    /// The governing flow's name.
+    pub flow_name: String,
+    /// Places of its entitlements in the list that was asked for.
+    pub entitlements: Vec<usize>,
+    /// The length of the grant in seconds; `None` until revoked.
+    pub duration_sec: Option<i64>,
+    /// When access would end if it began now.
+    pub ends_at: Option<Timestamp>,
+    /// Whether somebody has to agree.
+    pub needs_approval: bool,
+    /// Who would be asked.
+    pub asked: Vec<User>,
+}
+
+/// Files a request for the caller or, where a flow allows it, for somebody else: one request for
+/// each governing flow.
+pub async fn request_access(
+    app: &App,
+    actor: &Actor,
+    command: RequestAccess,
+) -> Result<Vec<RequestView>, AppError> {
+    actor.require(Operation::RequestAccess)?;
+    check_command(&command)?;
+    let filed =
+        app.store().write(async |tx: &mut Tx| file(tx, app, actor, &command, None).await).await?;
+    app.store().wake().notify(Wake::Tasks);
+    app.crash_point(crash_points::REQUEST_FILED);
+    Ok(filed)
+}
+
+/// Files a request that is over once more, with the same entitlements and duration.
+pub async fn request_again(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    justification: Option<String>,
+    custom_fields: BTreeMap<String, String>,
+) -> Result<Vec<RequestView>, AppError> {
+    actor.require(Operation::RequestAccess)?;
+    let filed = app
+        .store()
+        .write(async |tx: &mut Tx| -> Result<Vec<RequestView>, AppError> {
+            let former = find_own(tx, actor, id).await?;
+            if !former.state.is_final() {
+                return Err(AppError::conflict(
+                    "this request is not over yet; end it first, or ask for something else",
+                ));
+            }
+            if former.requestor_id != actor.user.id {
+                return Err(AppError::not_found());
+            }
+            let units = tx.units_of(&former.id).await?;
+            let command = RequestAccess {
+                bundle_reference: None,
+                entitlements: units
+                    .into_iter()
+                    .map(|unit| (unit.resource_id, unit.permission_id))
+                    .collect(),
+                justification,
+                duration_sec: former.duration_was_asked.then_some(former.duration_sec).flatten(),
+                custom_fields,
+                grantee: Some(former.grantee_id.to_string()),
+            };
+            check_command(&command)?;
+            file(tx, app, actor, &command, Some(&former.id)).await
+        })
+        .await?;
+    app.store().wake().notify(Wake::Tasks);
+    app.crash_point(crash_points::REQUEST_FILED);
+    Ok(filed)
+}
+
+/// What [`request_access`] would answer, without storing anything.
+pub async fn dry_run_request(
+    app: &App,
+    actor: &Actor,
+    command: RequestAccess,
+) -> Result<DryRun, AppError> {
+    actor.require(Operation::DryRunRequest)?;
+    check_command(&command)?;
+    app.store()
+        .read(async |tx: &mut Tx| -> Result<DryRun, AppError> {
+            let asked = Asked::read(tx, actor, &command).await?;
+            let now = tx.now();
+            let split = asked.split(now, &command);
+            let mut dry_run = DryRun {
+                parts: Vec::new(),
+                refusal: split.refusal(),
+                justification_missing: false,
+                explanations: split
+                    .explanations
+                    .iter()
+                    .map(|explanation| explanation.clone().for_requestor())
+                    .collect(),
+            };
+            for part in &split.parts {
+                let policy = &part.flow.policy;
+                let text = command.justification.as_deref();
+                dry_run.justification_missing |=
+                    check_justification(policy, text, false) == Err(TextProblem::Missing);
+                let duration_sec = granted_duration(policy, command.duration_sec);
+                let ends_at = latchkey_domain::policy::ends::fix_end(
+                    now,
+                    duration_sec,
+                    policy.timeframe.as_ref(),
+                )
+                .map_err(AppError::internal)?;
+                dry_run.parts.push(DryRunPart {
+                    flow_name: part.flow.name.clone(),
+                    entitlements: part.entitlements.clone(),
+                    duration_sec,
+                    ends_at,
+                    needs_approval: policy.approver_policy.is_some(),
+                    asked: people_to_ask(tx, policy, &asked.requestor, &asked.grantee).await?,
+                });
+            }
+            Ok(dry_run)
+        })
+        .await
+}
+
+/// What was asked, with everything that deciding about it needs.
+struct Asked {
+    requestor: Person,
+    grantee: Person,
+    entitlements: Vec<Entitlement>,
+    flows: Vec<AccessFlow>,
+    preference: Preference,
+}
+
+impl Asked {
+    async fn read(tx: &mut Tx, actor: &Actor, command: &RequestAccess) -> Result<Self, AppError> {
+        if command.bundle_reference.is_some() {
+            return Err(AppError::invalid(
+                "bundle_reference",
+                "no bundle has this id or name; ask for its entitlements one by one",
+            ));
+        }
+        let requestor = Person::of(tx, actor.user.clone()).await?;
+        let grantee = grantee_of(tx, &actor.user, command.grantee.as_deref()).await?;
+        let entitlements = read_entitlements(tx, &command.entitlements).await?;
+        let flows = tx.active_flows().await?;
+        let spec = SettingSpec::get("flow_selection").map_err(AppError::internal)?;
+        let word = tx.setting(spec).await?;
+        let preference = Preference::from_setting(word.as_str().unwrap_or_default());
+        Ok(Self { requestor, grantee, entitlements, flows, preference })
+    }
+
+    fn split(&self, now: Timestamp, command: &RequestAccess) -> Split<'_> {
+        let asking = Asking {
+            requestor: self.requestor.facts(),
+            grantee: self.grantee.facts(),
+            bundle: None,
+            duration_sec: command.duration_sec,
+            break_glass: command
+                .custom_fields
+                .get(BREAK_GLASS_FIELD)
+                .is_some_and(|word| word == "true"),
+            now,
+            preference: self.preference,
+        };
+        split(&self.flows, &asking, &self.entitlements)
+    }
+}
+
+/// Reads the entitlements; one that does not exist is a 400 that names its place.
+async fn read_entitlements(
+    tx: &mut Tx,
+    asked: &[(ResourceId, PermissionId)],
+) -> Result<Vec<Entitlement>, AppError> {
+    let resource_ids: Vec<ResourceId> = asked.iter().map(|(id, _)| id.clone()).collect();
+    let permission_ids: Vec<PermissionId> = asked.iter().map(|(_, id)| id.clone()).collect();
+    let resources: BTreeMap<_, _> = tx
+        .find_resources(&resource_ids)
+        .await?
+        .into_iter()
+        .map(|resource| (resource.id.clone(), resource))
+        .collect();
+    let permissions: BTreeMap<_, _> = tx
+        .find_permissions(&permission_ids)
+        .await?
+        .into_iter()
+        .map(|permission| (permission.id.clone(), permission))
+        .collect();
+    let mut found = Vec::with_capacity(asked.len());
+    for (place, (resource_id, permission_id)) in asked.iter().enumerate() {
+        let pair = resources.get(resource_id).zip(permissions.get(permission_id));
+        let entitlement = pair
+            .map(|(resource, permission)| Entitlement {
+                resource: resource.clone(),
+                permission: permission.clone(),
+            })
+            .filter(is_grantable);
+        match entitlement {
+            Some(entitlement) => found.push(entitlement),
+            None => {
+                return Err(AppError::invalid(
+                    format!("entitlements[{place}]"),
+                    "no such resource and permission; take ids from available-access/entitlements",
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Creates the requests. `again` names the request that is filed once more.
+async fn file(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    command: &RequestAccess,
+    again: Option<&RequestId>,
+) -> Result<Vec<RequestView>, AppError> {
+    let asked = Asked::read(tx, actor, command).await?;
+    let now = tx.now();
+    let split = asked.split(now, command);
+    if let Some(refusal) = split.refusal() {
+        return Err(refuse(&refusal, &split));
+    }
+    let mut filed = Vec::with_capacity(split.parts.len());
+    for part in &split.parts {
+        let text = command.justification.as_deref();
+        check_justification(&part.flow.policy, text, again.is_some()).map_err(|problem| {
+            AppError::refused(codes::JUSTIFICATION_REQUIRED, problem.to_string())
+                .with_field("justification", problem.to_string())
+        })?;
+        let (request, units) = draft(tx, app, &asked, command, part).await?;
+        filed.push(store(tx, app, actor, request, units, again).await?);
+    }
+    Ok(filed)
+}
+
+/// The request for one part, frozen as it is asked.
+async fn draft(
+    tx: &mut Tx,
+    app: &App,
+    asked: &Asked,
+    command: &RequestAccess,
+    part: &Part<'_>,
+) -> Result<(AccessRequest, Vec<RequestUnit>), AppError> {
+    let now = tx.now();
+    let id = RequestId::generate(now, app.rng());
+    let units: Vec<RequestUnit> = part
+        .entitlements
+        .iter()
+        .filter_map(|place| asked.entitlements.get(*place))
+        .map(|entitlement| unit(app, now, &id, entitlement))
+        .collect();
+    let policy = part.flow.policy.clone();
+    let mut request = AccessRequest {
+        id,
+        number: 0,
+        requestor_id: asked.requestor.user.id.clone(),
+        grantee_id: asked.grantee.user.id.clone(),
+        flow_id: part.flow.id.clone(),
+        flow_version: part.flow.version,
+        duration_sec: granted_duration(&policy, command.duration_sec),
+        duration_was_asked: command.duration_sec.is_some(),
+        flow_policy: policy,
+        bundle_id: None,
+        state: RequestState::Initializing,
+        state_reason: None,
+        justification: command.justification.clone(),
+        custom_fields: command.custom_fields.clone(),
+        digest: String::new(),
+        created_at: now,
+        decided_at: None,
+        ends_at: None,
+        granted_at: None,
+        grant_deadline: None,
+        ended_at: None,
+        revoke_requested_at: None,
+        version: 1,
+    };
+    request.digest = digest::request_digest(&request, &units);
+    Ok((request, units))
+}
+
+fn unit(app: &App, now: Timestamp, request: &RequestId, asked: &Entitlement) -> RequestUnit {
+    let Entitlement { resource, permission } = asked;
+    RequestUnit {
+        id: UnitId::generate(now, app.rng()),
+        request_id: request.clone(),
+        integration_id: resource.integration_id.clone(),
+        resource_id: resource.id.clone(),
+        resource_type: resource.resource_type.clone(),
+        resource_source_id: resource.source_id.clone(),
+        resource_name: resource.name.clone(),
+        resource_path: resource.path.clone(),
+        resource_context: resource.context.clone(),
+        permission_id: permission.id.clone(),
+        permission: permission.name.clone(),
+        state: UnitState::Idle,
+        error: None,
+        session_id: None,
+        ends_at: None,
+    }
+}
+
+/// Stores the request and sends it where its flow says.
+async fn store(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    mut request: AccessRequest,
+    mut units: Vec<RequestUnit>,
+    again: Option<&RequestId>,
+) -> Result<RequestView, AppError> {
+    let audit = actor.audit();
+    let needs_approval = request.flow_policy.approver_policy.is_some();
+    if !needs_approval {
+        lock_claims_of(tx, &request.grantee_id, &units).await?;
+    }
+    request.number = tx.next_request_number().await?;
+    tx.insert_request(&request, &units).await?;
+    let told = json!({
+        "number": request.number,
+        "grantee_id": request.grantee_id,
+        "flow_id": request.flow_id,
+        "flow_version": request.flow_version,
+        "duration_sec": request.duration_sec,
+        "justification": request.justification,
+        "digest": request.digest,
+        "again": again,
+        "entitlements": units
+            .iter()
+            .map(|unit| json!([unit.integration_id, unit.resource_path, unit.permission]))
+            .collect::<Vec<_>>(),
+    });
+    let id = request.id.to_string();
+    record(tx, &audit, "access_request.created", "access_request", &id, told).await?;
+    if needs_approval {
+        let nobody = nobody_to_ask(tx, &request).await?;
+        enter(tx, &audit, &mut request, RequestState::Pending, nobody, json!({})).await?;
+        plan_approval_expiry(tx, &request).await?;
+    } else {
+        begin_granting(tx, app, &audit, &mut request, &mut units).await?;
+    }
+    view(tx, request).await
+}
+
+/// Says so if nobody may decide about the request as its flow stands now.
+async fn nobody_to_ask(tx: &mut Tx, request: &AccessRequest) -> Result<Option<String>, AppError> {
+    let requestor = person(tx, &request.requestor_id).await?;
+    let grantee = person(tx, &request.grantee_id).await?;
+    let asked = people_to_ask(tx, &request.flow_policy, &requestor, &grantee).await?;
+    Ok(asked.is_empty().then(|| {
+        "nobody may decide about this request now: its access flow names no other active \
+         approver; ask an administrator"
+            .to_owned()
+    }))
+}
+
+async fn plan_approval_expiry(tx: &mut Tx, request: &AccessRequest) -> Result<(), AppError> {
+    let spec = SettingSpec::get("approval_expiry_sec").map_err(AppError::internal)?;
+    let seconds = tx.setting(spec).await?.as_i64().unwrap_or(86_400);
+    let run_at = request
+        .created_at
+        .saturating_add(SignedDuration::from_secs(seconds))
+        .map_err(AppError::internal)?;
+    tx.enqueue_job(&NewJob {
+        kind: jobs::EXPIRE_APPROVAL,
+        dedupe_key: Some(jobs::approval_expiry_key(&request.id)),
+        payload: json!({ "request_id": request.id }),
+        run_at,
+    })
+    .await?;
+    Ok(())
+}
+
+/// The answer to a call that no flow allows, naming the entitlements at fault.
+fn refuse(refusal: &Refusal, split: &Split<'_>) -> AppError {
+    let text = refusal.to_string();
+    let mut error = match refusal {
+        Refusal::DurationTooLong { .. } => AppError::refused(codes::DURATION_TOO_LONG, text),
+        Refusal::OutsideTimeframe { .. } => AppError::forbidden(codes::OUTSIDE_TIMEFRAME, text),
+        Refusal::NoMatchingFlow { .. } => AppError::forbidden(codes::NO_MATCHING_FLOW, text),
+    };
+    for (place, reason) in &split.refused {
+        error = error.with_field(format!("entitlements[{place}]"), reason.to_string());
+    }
+    error
+}
+
+fn check_command(command: &RequestAccess) -> Result<(), AppError> {
+    match (&command.bundle_reference, command.entitlements.len()) {
+        (Some(_), 1..) => {
+            return Err(AppError::invalid(
+                "bundle_reference",
+                "ask for a bundle or for entitlements, not for both",
+            ));
+        }
+        (None, 0) => {
+            return Err(AppError::invalid("entitlements", "name at least one entitlement"));
+        }
+        (None, count) if count > MOST_ENTITLEMENTS => {
+            return Err(AppError::invalid(
+                "entitlements",
+                format!("at most {MOST_ENTITLEMENTS} in one call"),
+            ));
+        }
+        _ => {}
+    }
+    if let Some(seconds) = command.duration_sec {
+        check_duration(seconds)
+            .map_err(|error| AppError::invalid("duration_in_sec", error.to_string()))?;
+    }
+    if command.custom_fields.len() > MOST_FIELDS {
+        return Err(AppError::invalid("custom_fields", format!("at most {MOST_FIELDS} fields")));
+    }
+    let is_long = |text: &String| text.chars().count() > LONGEST_FIELD;
+    match command.custom_fields.iter().find(|(key, value)| is_long(key) || is_long(value)) {
+        Some((key, _)) => Err(AppError::invalid(
+            format!("custom_fields.{}", key.chars().take(40).collect::<String>()),
+            format!("names and values have at most {LONGEST_FIELD} characters"),
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,17 @@
+//! Access requests: filing, deciding, reading and ending them.
+
+mod deciding;
+mod ending;
+mod filing;
+pub(crate) mod people;
+mod reading;
+mod view;
+
+pub use deciding::{approve_request, force_approve_request, list_my_tasks, reject_request};
+pub use ending::revoke_request;
+pub use filing::{DryRun, RequestAccess, dry_run_request, request_access, request_again};
+pub use reading::{
+    EntitlementQuery, MyRequestsQuery, RequestListScope, get_client_request, get_my_request,
+    list_client_requests, list_my_requests, list_request_entitlements,
+};
+pub use view::{RequestView, UnitView};
