@@ -236,3 +236,6 @@ fn longest_grant(text: &str, place: Place) -> Result<Duration, ConfigError> {
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| place.error("`longest_grant` is a time such as \"8h\" or \"30m\""))
 }
+
+#[cfg(test)]
+mod tests;

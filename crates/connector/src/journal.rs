@@ -125,11 +125,16 @@ impl Journal {
     }
 
     /// The server was told of these.
-    pub(crate) fn told(&self, holder: &Holder, claims: &[ExpiredClaim]) {
-        if !claims.is_empty() {
-            let units = claims.iter().map(|claim| claim.unit_id.clone()).collect();
-            self.send(Record::Reported { holder: holder.clone(), units }, None);
+    pub(crate) async fn told(
+        &self,
+        holder: &Holder,
+        claims: &[ExpiredClaim],
+    ) -> Result<(), JournalError> {
+        if claims.is_empty() {
+            return Ok(());
         }
+        let units = claims.iter().map(|claim| claim.unit_id.clone()).collect();
+        self.write(Record::Reported { holder: holder.clone(), units }).await
     }
 
     /// Clears claims without an end: nothing has to be done about them here, and the server,
@@ -212,3 +217,6 @@ impl Journal {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,3 +214,6 @@ fn parse_values(content: &str) -> Option<SecretValues> {
     }
     (!values.is_empty()).then_some(values)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use latchkey_domain::provisioning::{ExpiredClaim, FaultClass, TargetFault};
 use latchkey_integrations::Integration;
 use latchkey_protocol::{LeaseAnswer, LeaseRequest, Operation, Outcome, Reconciled, Task, VERSION};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 
@@ -116,8 +116,16 @@ fn hold(agent: &Agent, task: &Task, made_at: Timestamp, sent: Sent) -> Held {
 struct Done {
     /// `None`: nobody waits for an answer any more.
     outcome: Option<Outcome>,
-    /// Claims that the connector ended by itself and that the outcome tells of.
-    telling: Option<(Holder, Vec<ExpiredClaim>)>,
+    /// What the outcome tells besides.
+    telling: Option<Telling>,
+}
+
+/// Claims that the connector ended by itself, on their way to the server.
+struct Telling {
+    holder: Holder,
+    claims: Vec<ExpiredClaim>,
+    /// The next task on the principal starts once the server has been told.
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl From<Outcome> for Done {
@@ -142,8 +150,9 @@ async fn work_on(agent: &Agent, task: &Task, held: Held) {
     }
     if deliver(agent, task, outcome).await == Delivery::Taken {
         agent.crash_points.reached(crash::REPORTED).await;
-        if let Some((holder, claims)) = &done.telling {
-            agent.journal.told(holder, claims);
+        if let Some(Telling { holder, claims, .. }) = &done.telling {
+            // Not told again is all that is lost if this fails.
+            let _ = agent.journal.told(holder, claims).await;
         }
     }
 }

@@ -45,9 +45,6 @@ impl Ledger {
     pub fn enter(&mut self, record: &Record) {
         match record {
             Record::Leased { holder, session, fence, claims } => {
-                for claim in claims {
-                    self.forget(holder, &claim.unit);
-                }
                 let entry = self.entries.entry(holder.clone()).or_insert_with(|| Entry {
                     session: session.clone(),
                     fence: *fence,
@@ -55,14 +52,7 @@ impl Ledger {
                 });
                 entry.fence = entry.fence.max(*fence);
                 for claim in claims {
-                    entry.claims.insert(claim.unit.clone(), claim.ends_at);
-                    if let Some(end) = claim.ends_at {
-                        self.ends.entry(holder.integration.clone()).or_default().insert((
-                            end,
-                            holder.principal.clone(),
-                            claim.unit.clone(),
-                        ));
-                    }
+                    self.watch(holder, claim);
                 }
                 self.drop_if_empty(holder);
             }
@@ -189,6 +179,18 @@ impl Ledger {
             }
         }
         self.drop_if_empty(holder);
+    }
+
+    /// Enters a claim of a principal that has an entry; a former end of it is forgotten.
+    fn watch(&mut self, holder: &Holder, claim: &JournalClaim) {
+        self.forget(holder, &claim.unit);
+        if let Some(entry) = self.entries.get_mut(holder) {
+            entry.claims.insert(claim.unit.clone(), claim.ends_at);
+        }
+        if let Some(end) = claim.ends_at {
+            let watched = (end, holder.principal.clone(), claim.unit.clone());
+            self.ends.entry(holder.integration.clone()).or_default().insert(watched);
+        }
     }
 
     fn forget(&mut self, holder: &Holder, unit: &UnitId) {

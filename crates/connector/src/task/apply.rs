@@ -13,7 +13,7 @@ use latchkey_protocol::{
 };
 use secrecy::ExposeSecret;
 
-use super::{Done, within_lease};
+use super::{Done, Telling, within_lease};
 use crate::{
     agent::Agent,
     ceilings::Allowed,
@@ -31,8 +31,8 @@ pub(super) async fn apply(
 ) -> Result<Done, TargetFault> {
     let holder =
         Holder { integration: task.integration.id.clone(), principal: asked.principal.clone() };
-    let turn = async { Ok::<_, TargetFault>(agent.principals.acquire(&holder).await) };
-    let _turn = within_lease(agent, held, turn).await?;
+    let wait = async { Ok::<_, TargetFault>(agent.principals.acquire(&holder).await) };
+    let turn = within_lease(agent, held, wait).await?;
 
     let ceilings = &agent.secrets.config.ceilings;
     let server_now = agent.server_clock.now();
@@ -61,16 +61,17 @@ pub(super) async fn apply(
     };
     let access_details = (!allowed.desired.claims.is_empty())
         .then(|| integration.access_details(&target, &asked.principal, &allowed.desired.claims));
-    let expired_by_connector = agent.journal.untold(&holder);
+    let claims_to_tell = agent.journal.untold(&holder);
     let outcome = Outcome::Applied(Applied {
         fence: asked.fence,
         claims,
         receipt: applied.receipt,
-        expired_by_connector: expired_by_connector.clone(),
+        expired_by_connector: claims_to_tell.clone(),
         credentials,
         access_details,
     });
-    Ok(Done { outcome: Some(outcome), telling: Some((holder, expired_by_connector)) })
+    let telling = Telling { holder, claims: claims_to_tell, _turn: turn };
+    Ok(Done { outcome: Some(outcome), telling: Some(telling) })
 }
 
 /// Puts on disk what is about to be granted, and how to get at it again.

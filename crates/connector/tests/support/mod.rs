@@ -63,6 +63,7 @@ impl Bench {
                 heartbeat: Duration::from_millis(100),
                 retry: Duration::from_millis(50),
                 lease_wait: Duration::from_millis(200),
+                sweep_when_away: Duration::from_millis(300),
                 ..Timing::default()
             },
             ..ConnectorOptions::new(
@@ -77,7 +78,7 @@ impl Bench {
 
     /// Time passes in steps shorter than a lease, as it does for a process that is running.
     pub async fn pass(&self, span: Duration) {
-        let step = Duration::from_secs(1);
+        let step = Duration::from_secs(5);
         let mut left = span;
         while !left.is_zero() {
             let by = left.min(step);
