@@ -66,7 +66,7 @@ fn connect_database(
             "integration_config": {
                 "hostname": server.host(),
                 "port": server.port().to_string(),
-                "dbname": "postgres",
+                "dbname": DATABASE,
                 "databases": DATABASE,
                 "sslmode": "disable",
                 "role": "latchkey_provisioner",
