@@ -155,7 +155,9 @@ impl<'a> Keeper<'a> {
             .get(described.integration_type.as_str())
             .ok_or_else(|| fault("this connector cannot serve the integration's type"))?;
         let target = agent.secrets.open(&described)?;
-        agent.crash_points.reached(crash::EXPIRY_DUE).await;
+        if agent.journal.ends(self.integration, self.swept_at).has_passed {
+            agent.crash_points.reached(crash::EXPIRY_DUE).await;
+        }
         let looked_at = agent.server_clock.earliest();
         let limit = agent.timing.sweep_limit;
         let work = agent.work(LeaseEnd::at(agent.clock.monotonic().saturating_add(limit)));
@@ -166,12 +168,13 @@ impl<'a> Keeper<'a> {
                     "the target did not answer in time"));
             }
         };
-        if !expired.is_empty() {
-            agent.crash_points.reached(crash::EXPIRED).await;
-            self.journal_expired(expired).await;
-            agent.crash_points.reached(crash::EXPIRY_JOURNALED).await;
+        if expired.is_empty() {
+            self.settle_what_is_not_there(looked_at);
+            return Ok(());
         }
-        self.settle_what_is_not_there(looked_at);
+        agent.crash_points.reached(crash::EXPIRED).await;
+        self.journal_expired(expired).await;
+        agent.crash_points.reached(crash::EXPIRY_JOURNALED).await;
         Ok(())
     }
 
@@ -195,7 +198,8 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// A sweep went through: what was over long before it began, and was not found, is gone.
+    /// A sweep found nothing that is over: what was over long before it began is gone. (One
+    /// that found something may have left the rest to the next.)
     fn settle_what_is_not_there(&self, looked_at: Timestamp) {
         let ended_by = looked_at.saturating_sub(SURELY_OVER).unwrap_or(Timestamp::MIN);
         let mut gone: BTreeMap<Holder, Vec<UnitId>> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! Access ends on time: from the journal, over a restart, with server or target away, and also
 //! where another process gave it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails here")]
 
 mod support;
 
@@ -39,7 +39,9 @@ impl Bench {
         let replayed = replay(&content).unwrap();
         assert_eq!(replayed.damaged, 0);
         let mut ledger = Ledger::default();
-        replayed.records.iter().for_each(|record| ledger.enter(record));
+        for record in &replayed.records {
+            ledger.enter(record);
+        }
         ledger
     }
 
@@ -230,14 +232,14 @@ async fn e04_no_secret_lies_in_clear_in_the_data_folder_and_every_file_is_privat
     let mut asked = desired("p", 1, &[("u1", Some(bench.in_seconds(600)))]);
     asked.issue_credentials = true;
     bench.grant("t1", asked).await;
-    let made = bench.applied("t1").credentials.unwrap();
-    let made = bench.server.key.open_credentials(&made).unwrap();
+    let sealed = bench.applied("t1").credentials.unwrap();
+    let credentials = bench.server.key.open_credentials(&sealed).unwrap();
     let files: Vec<_> =
         fs::read_dir(bench.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.iter().any(|path| path.ends_with("targets.sealed")));
     for path in files {
         let content = fs::read(&path).unwrap();
-        for secret in [SERVER_SECRET, made.password.as_str(), "cells.internal"] {
+        for secret in [SERVER_SECRET, credentials.password.as_str(), "cells.internal"] {
             let found = content.windows(secret.len()).any(|part| part == secret.as_bytes());
             assert!(!found, "{secret} lies in {}", path.display());
         }

@@ -39,7 +39,7 @@ async fn answer_once(status: &str, body: &str) -> (String, JoinHandle<String>) {
         let mut chunk = [0; 4096];
         loop {
             let read = stream.read(&mut chunk).await.unwrap();
-            request.extend_from_slice(&chunk[..read]);
+            request.extend_from_slice(chunk.get(..read).unwrap());
             let text = String::from_utf8_lossy(&request);
             let Some((head, rest)) = text.split_once("\r\n\r\n") else { continue };
             let length = head

@@ -126,7 +126,9 @@ fn write(records: &[Record]) -> Vec<u8> {
 
 fn enter_all(records: &[Record]) -> Ledger {
     let mut ledger = Ledger::default();
-    records.iter().for_each(|record| ledger.enter(record));
+    for record in records {
+        ledger.enter(record);
+    }
     ledger
 }
 
@@ -148,7 +150,9 @@ proptest! {
         prop_assert_eq!(whole, write_ends(&written).iter().filter(|end| **end <= cut).count());
 
         let mut model = Model::default();
-        written[..whole].iter().for_each(|record| model.enter(record));
+        for record in &written[..whole] {
+            model.enter(record);
+        }
         let ledger = enter_all(&replayed.records);
         prop_assert_eq!(Model::of(&ledger, &holders_in(&written)), model);
     }

@@ -1,6 +1,6 @@
 //! Taking tasks: several at once, one a principal at a time, leases, lost answers, results.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(clippy::panic, reason = "a test that cannot go on fails here")]
 
 mod support;
 

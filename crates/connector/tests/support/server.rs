@@ -116,7 +116,7 @@ impl MemoryServer {
 
     /// The heartbeat that came as number `index`.
     pub fn beat(&self, index: usize) -> Heartbeat {
-        self.lock().beats[index].clone()
+        self.lock().beats.get(index).unwrap().clone()
     }
 
     pub fn newest_heartbeat(&self) -> Heartbeat {
@@ -130,11 +130,11 @@ impl MemoryServer {
     }
 
     pub fn is_done(&self, id: &str) -> bool {
-        self.lock().rows[&TaskId::new(id)].done
+        self.lock().rows.get(&TaskId::new(id)).unwrap().done
     }
 
     pub fn lease_number(&self, id: &str) -> i64 {
-        self.lock().rows[&TaskId::new(id)].lease
+        self.lock().rows.get(&TaskId::new(id)).unwrap().lease
     }
 
     pub fn superseded(&self) -> usize {
@@ -145,7 +145,7 @@ impl MemoryServer {
         self.inner.lock().unwrap()
     }
 
-    fn target(&self, inner: &Inner, public_key: &str) -> IntegrationTarget {
+    fn described(inner: &Inner, public_key: &str) -> IntegrationTarget {
         let secret = inner.secret.clone().unwrap_or_else(|| {
             let values: SecretValues =
                 [("password".to_owned(), SecretString::from(SERVER_SECRET))].into();
@@ -173,7 +173,7 @@ impl MemoryServer {
         let Some(public_key) = known.map(|beat| beat.public_key.clone()) else {
             return Err(LinkError::Refused("send a heartbeat first".to_owned()));
         };
-        let target = self.target(&inner, &public_key);
+        let target = Self::described(&inner, &public_key);
         let mut tasks = Vec::new();
         for (id, row) in &mut inner.rows {
             let is_free = row.holder.as_ref().is_none_or(|(_, until)| *until <= now);
@@ -222,7 +222,7 @@ impl ServerLink for MemoryServer {
         let integrations = if inner.forgets_targets {
             Vec::new()
         } else {
-            vec![self.target(&inner, &beat.public_key)]
+            vec![Self::described(&inner, &beat.public_key)]
         };
         Ok(HeartbeatAnswer {
             server_time: self.clock.now(),
