@@ -1,8 +1,6 @@
 //! The words on the wire between server and connector. A change here breaks connectors that are
 //! running; a new member does not.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
-
 use std::collections::BTreeMap;
 
 use latchkey_domain::{
