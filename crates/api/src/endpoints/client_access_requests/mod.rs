@@ -1,0 +1,206 @@
+//! `/api/client/v1/access-requests`: what approvers use, and the lists of the portal. Lists are
+//! paged by skip and limit here, newest first.
+
+mod wire;
+
+use aide::axum::{
+    ApiRouter,
+    routing::{get_with, post_with},
+};
+use axum::extract::State;
+use latchkey_app::{
+    Actor, App, PageRequest,
+    paging::{DEFAULT_LIMIT, MAX_LIMIT},
+    requests::{self, RequestView},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::wire::{AccessRequest, ApprovalDecision, ListScope, Pagination, RequestPage};
+use super::access_requests_v4::states;
+use crate::{
+    ApiState,
+    body::{Body, Message, Reply},
+    caller::{DecideRequest, May, ReadOwnRequests, RevokeOwnRequest},
+    documentation::{conflicts, described},
+    error::ApiError,
+    query::{Id, Query},
+    time::DurationSec,
+};
+
+const TAG: &str = "Access Requests";
+const DECIDED: &str = "The request is not waiting for a decision, or changed meanwhile.";
+
+/// The routes of this group.
+pub(crate) fn routes() -> ApiRouter<ApiState> {
+    let path = |rest: &str| format!("/api/client/v1/access-requests{rest}");
+    ApiRouter::new()
+        .api_route(
+            &path(""),
+            get_with(list, |op| {
+                let summary = "Page through requests of one scope, newest first.";
+                described(op, TAG, "listClientAccessRequests", summary)
+            }),
+        )
+        .api_route(
+            &path("/{id}/approve"),
+            post_with(approve, |op| {
+                let op = described(op, TAG, "approveClientAccessRequest", "Approve a request.");
+                conflicts(op, DECIDED)
+            }),
+        )
+        .api_route(
+            &path("/{id}/reject"),
+            post_with(reject, |op| {
+                let op = described(op, TAG, "rejectClientAccessRequest", "Reject a request.");
+                conflicts(op, DECIDED)
+            }),
+        )
+        .api_route(
+            &path("/{id}/revoke"),
+            post_with(revoke, |op| {
+                let summary = "End a request and its access; asynchronous, read it to follow.";
+                let op = described(op, TAG, "revokeClientAccessRequest", summary);
+                conflicts(op, "The request is over already.")
+            }),
+        )
+}
+
+/// Which requests, and which part of them.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ListQuery {
+    /// Which requests.
+    scope: ListScope,
+    /// Largest size of `access_units_summary`.
+    #[serde(default = "five")]
+    access_units_summary_limit: i32,
+    /// Keep favourites.
+    #[serde(default)]
+    favorite_only: bool,
+    /// For one of these users.
+    #[serde(default)]
+    grantee_ids: Vec<String>,
+    /// Also list automatic grants. There are none yet.
+    #[serde(default)]
+    #[expect(dead_code, reason = "automatic flows give no access yet")]
+    include_autogrant: bool,
+    /// One of these, by long or short id.
+    #[serde(default)]
+    request_ids: Vec<String>,
+    /// Filed by one of these users.
+    #[serde(default)]
+    requestor_ids: Vec<String>,
+    /// In one of these states.
+    #[serde(default)]
+    statuses: Vec<String>,
+    /// Largest number of rows: 1 to 1000, clamped.
+    #[serde(default = "hundred")]
+    limit: i32,
+    /// Rows to pass over.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 0))]
+    skip: i32,
+}
+
+fn five() -> i32 {
+    5
+}
+
+fn hundred() -> i32 {
+    i32::try_from(DEFAULT_LIMIT).unwrap_or(i32::MAX)
+}
+
+impl ListQuery {
+    fn keeps(&self, view: &RequestView) -> bool {
+        let request = &view.request;
+        let is_in = |list: &[String], texts: &[&str]| {
+            list.is_empty() || list.iter().any(|wanted| texts.contains(&wanted.as_str()))
+        };
+        let short = format!("AR-{}", request.number);
+        let for_somebody_else = request.grantee_id != request.requestor_id;
+        !self.favorite_only
+            && (self.scope != ListScope::MyDelegatedRequests || for_somebody_else)
+            && is_in(&self.grantee_ids, &[request.grantee_id.as_str(), &view.grantee.email])
+            && is_in(&self.requestor_ids, &[request.requestor_id.as_str(), &view.requestor.email])
+            && is_in(&self.request_ids, &[request.id.as_str(), &short])
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    May(actor, ..): May<ReadOwnRequests>,
+    Query(query): Query<ListQuery>,
+) -> Result<Reply<RequestPage>, ApiError> {
+    let skip =
+        usize::try_from(query.skip).map_err(|_| ApiError::field("skip", "must be 0 or more"))?;
+    let limit = query.limit.clamp(1, i32::try_from(MAX_LIMIT).unwrap_or(i32::MAX));
+    let size = usize::try_from(limit).unwrap_or(1);
+    let mut rows = rows(&app, &actor, &query, skip.saturating_add(size).saturating_add(1)).await?;
+    let has_more = rows.len() > skip.saturating_add(size);
+    let summary = usize::try_from(query.access_units_summary_limit).unwrap_or(0);
+    let shown = rows.drain(..).skip(skip).take(size);
+    let data = shown.map(|view| AccessRequest::of(&view, summary)).collect();
+    let pagination = Pagination { limit, offset: query.skip, total: None, has_more };
+    Ok(Reply(RequestPage { data, pagination }))
+}
+
+/// The first `wanted` rows of a list, newest first.
+async fn rows(
+    app: &App,
+    actor: &Actor,
+    query: &ListQuery,
+    wanted: usize,
+) -> Result<Vec<RequestView>, ApiError> {
+    let states = states(&query.statuses)?;
+    let mut page = PageRequest { after: None, limit: MAX_LIMIT };
+    let mut rows = Vec::new();
+    loop {
+        let found = match query.scope {
+            ListScope::MyTasks => requests::list_my_tasks(app, actor, &page).await?,
+            ListScope::MyRequests | ListScope::MyDelegatedRequests => {
+                requests::list_client_requests(app, actor, &states, &page).await?
+            }
+            ListScope::MyHistoricTasks => {
+                return Err(ApiError::field("scope", "MyHistoricTasks is not built yet"));
+            }
+        };
+        let is_wanted = |view: &RequestView| {
+            query.keeps(view) && (states.is_empty() || states.contains(&view.request.state))
+        };
+        rows.extend(found.items.into_iter().filter(is_wanted));
+        match found.next {
+            Some(next) if rows.len() < wanted => page.after = Some(next),
+            _ => return Ok(rows),
+        }
+    }
+}
+
+async fn approve(
+    State(app): State<App>,
+    May(actor, ..): May<DecideRequest>,
+    Id(id): Id,
+    Body(input): Body<ApprovalDecision>,
+) -> Result<Reply<Message>, ApiError> {
+    let shorter = input.shorten_to_sec.map(DurationSec::seconds);
+    requests::approve_request(&app, &actor, &id, input.justification, shorter).await?;
+    Ok(Message::reply("The request is approved."))
+}
+
+async fn reject(
+    State(app): State<App>,
+    May(actor, ..): May<DecideRequest>,
+    Id(id): Id,
+    Body(input): Body<ApprovalDecision>,
+) -> Result<Reply<Message>, ApiError> {
+    requests::reject_request(&app, &actor, &id, input.justification).await?;
+    Ok(Message::reply("The request is rejected."))
+}
+
+async fn revoke(
+    State(app): State<App>,
+    May(actor, ..): May<RevokeOwnRequest>,
+    Id(id): Id,
+) -> Result<Reply<Message>, ApiError> {
+    requests::revoke_request(&app, &actor, &id).await?;
+    Ok(Message::reply("The request is being ended; read it to follow."))
+}

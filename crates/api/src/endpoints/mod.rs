@@ -1,0 +1,35 @@
+//! The endpoints, one file (or folder) a group: its routes and their documentation, its wire
+//! types, its handlers. A handler is: extract → use case → projection. How to add one:
+//! `docs/adding-an-endpoint.md`.
+
+use aide::axum::ApiRouter;
+
+use crate::ApiState;
+
+mod access_flows_v2;
+mod access_requests_v4;
+mod access_sessions_v1;
+mod available_access_v1;
+mod client_access_requests;
+mod connector_protocol;
+mod connectors_v3;
+mod groups_v1;
+mod integrations_v4;
+mod references;
+mod users_v3;
+
+/// Every group.
+pub(crate) fn all() -> [ApiRouter<ApiState>; 10] {
+    [
+        access_requests_v4::routes(),
+        access_sessions_v1::routes(),
+        available_access_v1::routes(),
+        client_access_requests::routes(),
+        access_flows_v2::routes(),
+        integrations_v4::routes(),
+        connectors_v3::routes(),
+        groups_v1::routes(),
+        users_v3::routes(),
+        connector_protocol::routes(),
+    ]
+}

@@ -1,0 +1,15 @@
+//! The API as its clients meet it: the router over an app on a real database.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at what is not as it says"
+)]
+
+mod connectors_and_integrations;
+mod coverage;
+mod document;
+mod envelope;
+mod error_codes;
+mod flows_and_groups;
+mod ground;
+mod requests;

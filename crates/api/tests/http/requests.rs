@@ -1,0 +1,242 @@
+//! From asking to the end of access, over HTTP alone.
+
+use serde_json::{Value, json};
+
+use crate::ground::{Answer, CANARY, Ground, flow};
+
+const REQUESTS: &str = "/api/user/v4/access-requests";
+const CLIENT: &str = "/api/client/v1/access-requests";
+const SESSIONS: &str = "/api/user/v1/access-sessions";
+
+/// A shop with one flow: ana asks, bob approves (or nobody has to).
+pub struct Story {
+    pub ground: Ground,
+    pub connector: String,
+    pub ana: String,
+    pub bob: String,
+    pub flow: Value,
+}
+
+impl Story {
+    pub async fn new(approver: Option<&str>) -> Self {
+        let ground = Ground::new().await;
+        let connector = ground.connector("edge").await;
+        ground.shop(&connector, "edge").await;
+        let ana = ground.somebody("ana", None).await;
+        let bob = ground.somebody("bob", None).await;
+        let body = flow("readers", "ana", approver);
+        let flow = ground.post(&ground.admin, "/api/admin/v2/access-flows", body).await.ok();
+        Self { ground, connector, ana, bob, flow }
+    }
+
+    /// The body that asks for the table `name`.
+    pub async fn body(&self, name: &str) -> Value {
+        let path = format!("/api/user/v1/available-access/entitlements?resource_name={name}");
+        let page = self.ground.get(&self.ana, &path).await.ok();
+        let row = &page["items"][0];
+        json!({
+            "entitlements": [{
+                "resource_id": row["resource"]["id"], "permission_id": row["permission"]["id"],
+            }],
+            "justification": "incident 7",
+        })
+    }
+
+    pub async fn ask(&self, name: &str) -> Value {
+        let asked = self.ground.post(&self.ana, REQUESTS, self.body(name).await).await.ok();
+        assert_eq!(asked.as_array().unwrap().len(), 1);
+        asked[0].clone()
+    }
+
+    pub async fn request(&self, request: &Value) -> Value {
+        let path = format!("{REQUESTS}/{}", id_of(request));
+        self.ground.get(&self.ana, &path).await.ok()
+    }
+
+    pub async fn act(&self, token: &str, request: &Value, act: &str, body: Value) -> Answer {
+        let path = format!("{CLIENT}/{}/{act}", id_of(request));
+        self.ground.post(token, &path, body).await
+    }
+
+    pub async fn session(&self) -> Value {
+        self.ground.get(&self.ana, SESSIONS).await.ok()["items"][0].clone()
+    }
+}
+
+pub fn id_of(object: &Value) -> &str {
+    object["id"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_request_goes_from_asking_to_its_end() {
+    let story = Story::new(Some("bob")).await;
+    let Story { ground, connector, ana, bob, .. } = &story;
+    let asked = story.ask("orders").await;
+    assert_eq!(asked["status"], "Pending");
+    assert_eq!(asked["duration_in_sec"], 3600);
+    assert_eq!(asked["justification"], "incident 7");
+    for caller_or_absent in ["requestor", "grantee", "bundle", "revocation_date"] {
+        assert_eq!(asked[caller_or_absent], Value::Null, "{caller_or_absent}");
+    }
+    assert_eq!(asked["custom_fields"], json!({}));
+    assert_eq!(asked["access_groups"][0]["integration"]["name"], "shop");
+    assert_eq!(asked["access_groups"][0]["resource_types"][0]["id"], "postgresql-table");
+
+    let tasks = ground.get(bob, &format!("{CLIENT}?scope=MyTasks")).await.ok();
+    assert_eq!(tasks["pagination"], json!({"limit": 100, "offset": 0, "has_more": false}));
+    let task = &tasks["data"][0];
+    assert_eq!(task["id"], "AR-1");
+    assert_eq!(task["requestor"]["email"], "ana@example.com");
+    assert_eq!(task["challenge"]["approvers"][0]["status"], "Pending");
+    assert!(task.get("revocation_time").is_none());
+    story.act(bob, task, "approve", json!({"justification": null})).await.ok();
+    story.act(bob, task, "approve", json!({})).await.refused(409, "Conflict");
+
+    assert_eq!(story.request(&asked).await["status"], "Granting");
+    ground.work(connector).await;
+    assert_eq!(story.request(&asked).await["status"], "Active");
+    let units = format!("{REQUESTS}/{}/entitlements", id_of(&asked));
+    let units = ground.get(ana, &units).await.ok();
+    assert_eq!(units["items"][0]["status"], "Active");
+    assert_eq!(units["items"][0]["permission"], json!({"name": "READ_ONLY"}));
+
+    let path = format!("{REQUESTS}/{}/revoke", id_of(&asked));
+    assert!(ground.post(ana, &path, json!({})).await.ok()["message"].is_string());
+    assert_eq!(story.request(&asked).await["status"], "Revoking");
+    ground.work(connector).await;
+    let over = story.request(&asked).await;
+    assert_eq!(over["status"], "Revoked");
+    assert!(over["revocation_date"].is_string());
+    ground.post(ana, &path, json!({})).await.refused(409, "Conflict");
+    assert_eq!(ground.get(ana, SESSIONS).await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_credential_is_shown_once_and_to_the_grantee_alone() {
+    let story = Story::new(None).await;
+    let Story { ground, connector, ana, bob, .. } = &story;
+    story.ask("orders").await;
+    ground.work(connector).await;
+    let session = story.session().await;
+    assert_eq!(session["credentials_status"], "AVAILABLE");
+    assert_eq!(session["can_reset_credentials"], true);
+    let one = format!("{SESSIONS}/{}", id_of(&session));
+    let details = format!("{one}/access-details");
+    for stranger in [bob, &ground.admin] {
+        ground.get(stranger, &one).await.refused(404, "NotFound");
+        ground.get(stranger, &details).await.refused(404, "NotFound");
+    }
+    let first = ground.get(ana, &details).await;
+    assert_eq!(first.headers["cache-control"], "no-store");
+    let first = first.ok();
+    assert_eq!(first["parameters"]["password"], CANARY);
+    assert!(first["instructions"].as_str().unwrap().contains(CANARY));
+    let second = ground.get(ana, &details).await;
+    assert_eq!(second.headers["cache-control"], "no-store");
+    assert!(!second.text.contains(CANARY), "{}", second.text);
+    assert_eq!(story.session().await["credentials_status"], "VIEWED");
+
+    ground.post(ana, &format!("{one}/reset-credentials"), json!({})).await.ok();
+    assert_eq!(story.session().await["credentials_status"], "RESETTING");
+    ground.work(connector).await;
+    assert_eq!(story.session().await["credentials_status"], "AVAILABLE");
+    assert!(ground.get(ana, &details).await.text.contains(CANARY));
+}
+
+#[tokio::test]
+async fn members_that_only_a_decision_may_set_are_ignored_when_asking() {
+    let story = Story::new(Some("bob")).await;
+    let mut body = story.body("orders").await;
+    for (member, value) in [
+        ("status", json!("Active")),
+        ("approvers", json!(["ana@example.com"])),
+        ("expires_at", json!("2099-01-01T00:00:00Z")),
+        ("requestor_id", json!("somebody")),
+        ("approver_policy", json!(null)),
+    ] {
+        body[member] = value;
+    }
+    let asked = story.ground.post(&story.ana, REQUESTS, body).await.ok();
+    assert_eq!(asked[0]["status"], "Pending");
+    assert_eq!(asked[0]["requestor"], Value::Null);
+}
+
+#[tokio::test]
+async fn others_neither_see_nor_decide_a_request() {
+    let story = Story::new(Some("bob")).await;
+    let asked = story.ask("orders").await;
+    let carl = story.ground.somebody("carl", None).await;
+    let path = format!("{REQUESTS}/{}", id_of(&asked));
+    story.ground.get(&carl, &path).await.refused(404, "NotFound");
+    story.act(&carl, &asked, "approve", json!({})).await.refused(404, "NotFound");
+    story.act(&carl, &asked, "revoke", json!({})).await.refused(404, "NotFound");
+    let own = story.act(&story.ana, &asked, "approve", json!({})).await;
+    assert_eq!(own.status, 403, "{}", own.text);
+    assert_eq!(story.request(&asked).await["status"], "Pending");
+    story.act(&story.bob, &asked, "reject", json!({"justification": "no"})).await.ok();
+    assert_eq!(story.request(&asked).await["status"], "Rejected");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_and_stores_nothing() {
+    let story = Story::new(Some("bob")).await;
+    let path = format!("{REQUESTS}/dry-run");
+    let mut body = story.body("orders").await;
+    let run = story.ground.post(&story.ana, &path, body.clone()).await.ok();
+    assert_eq!(run["refusal"], Value::Null);
+    assert_eq!(run["requests"][0]["flow_name"], "readers");
+    assert_eq!(run["requests"][0]["needs_approval"], true);
+    assert_eq!(run["requests"][0]["approvers"][0]["source_id"], "bob@example.com");
+    body["duration_in_sec"] = json!(7200);
+    let run = story.ground.post(&story.ana, &path, body.clone()).await.ok();
+    assert_eq!(run["refusal"]["code"], "DurationTooLong");
+    assert_eq!(run["refusal"]["longest_duration_in_sec"], 3600);
+    story.ground.post(&story.ana, REQUESTS, body.clone()).await.refused(400, "DurationTooLong");
+    body.as_object_mut().unwrap().remove("duration_in_sec");
+    story.ground.post(&story.bob, REQUESTS, body).await.refused(403, "NoMatchingFlow");
+    assert_eq!(story.ground.get(&story.ana, REQUESTS).await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_request_that_is_over_can_be_asked_again() {
+    let story = Story::new(Some("bob")).await;
+    let asked = story.ask("orders").await;
+    let path = format!("{REQUESTS}/{}/request-again", id_of(&asked));
+    story.ground.post(&story.ana, &path, json!({})).await.refused(409, "Conflict");
+    story.act(&story.bob, &asked, "reject", json!({})).await.ok();
+    let again = story.ground.post(&story.ana, &path, json!({"justification": "now"})).await.ok();
+    assert_ne!(again[0]["id"], asked["id"]);
+    assert_eq!(again[0]["justification"], "now");
+    let rejected = story.ground.get(&story.ana, &format!("{REQUESTS}?statuses=rejected")).await;
+    assert_eq!(rejected.ok()["items"].as_array().unwrap().len(), 1);
+    let unknown = format!("{REQUESTS}?statuses=Asleep");
+    story.ground.get(&story.ana, &unknown).await.refuses("statuses");
+}
+
+#[tokio::test]
+async fn client_lists_are_paged_by_skip_and_limit_newest_first() {
+    let story = Story::new(Some("bob")).await;
+    for table in ["orders", "customers", "orders"] {
+        story.ask(table).await;
+        story.ground.pass(1);
+    }
+    let page = async |query: &str| {
+        let path = format!("{CLIENT}?scope=MyRequests&{query}");
+        let page = story.ground.get(&story.ana, &path).await.ok();
+        let rows = page["data"].as_array().unwrap().iter();
+        let ids: Vec<String> = rows.map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+        (ids.join(" "), page["pagination"].clone())
+    };
+    assert_eq!(page("").await.0, "AR-3 AR-2 AR-1");
+    let (ids, block) = page("limit=2").await;
+    assert_eq!((ids.as_str(), &block["has_more"]), ("AR-3 AR-2", &json!(true)));
+    let (ids, block) = page("limit=2&skip=2").await;
+    assert_eq!((ids.as_str(), &block["offset"]), ("AR-1", &json!(2)));
+    assert_eq!(page("skip=9").await.0, "");
+    assert_eq!(page("limit=0").await.1["limit"], 1);
+    assert_eq!(page("limit=5000").await.1["limit"], 1000);
+    assert_eq!(page("request_ids=AR-2").await.0, "AR-2");
+    let path = format!("{CLIENT}?scope=Everything");
+    story.ground.get(&story.ana, &path).await.refuses("scope");
+    story.ground.get(&story.ana, CLIENT).await.refuses("scope");
+}
