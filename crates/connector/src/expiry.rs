@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, future::join_all};
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     ids::{IntegrationId, UnitId},
@@ -180,7 +180,8 @@ impl<'a> Keeper<'a> {
 
     async fn journal_expired(&self, expired: Vec<Expired>) {
         let ended_by = self.agent.server_clock.latest();
-        for one in expired {
+        // Together, so that they share a write to the disk.
+        join_all(expired.into_iter().map(|one| async move {
             tracing::info!(
                 integration.id = %self.integration,
                 session.id = %one.session_id,
@@ -195,7 +196,8 @@ impl<'a> Keeper<'a> {
             if let Err(error) = self.agent.journal.expired(&holder, claims, ended_by).await {
                 tracing::error!(error = %error, "An ended claim could not be journaled.");
             }
-        }
+        }))
+        .await;
     }
 
     /// A sweep found nothing that is over: what was over long before it began is gone. (One

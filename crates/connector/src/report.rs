@@ -1,13 +1,21 @@
 //! Handing results over: again and again until the server has them or says that they are of no
 //! use. Sending one twice changes nothing.
 
+use std::time::Duration;
+
 use latchkey_domain::{
     ids::TaskId,
     provisioning::{FaultClass, TargetFault},
 };
 use latchkey_protocol::{Outcome, Task, TaskResult, VERSION};
 
-use crate::{agent::Agent, link::LinkError};
+use crate::{agent::Agent, link::LinkError, pace};
+
+/// How often a result is sent again that is said to be of no use.
+const DOUBTS: u32 = 2;
+
+/// How long to wait before.
+const DOUBT: Duration = Duration::from_millis(50);
 
 /// What became of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +53,7 @@ fn result_of(agent: &Agent, task: &Task, outcome: Outcome) -> TaskResult {
 
 /// Sends a result until there is an answer to it; the error is a refusal in words.
 async fn send(agent: &Agent, task: &TaskId, result: &TaskResult) -> Result<Delivery, String> {
+    let mut doubts = 0;
     loop {
         let answered = tokio::select! {
             () = agent.giving_up.cancelled() => return Ok(Delivery::GivenUp),
@@ -52,6 +61,11 @@ async fn send(agent: &Agent, task: &TaskId, result: &TaskResult) -> Result<Deliv
         };
         match answered {
             Ok(()) => return Ok(Delivery::Taken),
+            // A conflict may also be two writers at the server: asking again costs nothing.
+            Err(LinkError::Superseded) if doubts < DOUBTS => {
+                doubts += 1;
+                pace::pause(agent.clock.as_ref(), DOUBT).await;
+            }
             Err(LinkError::Superseded) => return Ok(Delivery::Useless),
             Err(LinkError::Refused(message)) => return Err(message),
             Err(error @ (LinkError::Unreachable(_) | LinkError::Unauthorized(_))) => {

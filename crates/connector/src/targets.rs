@@ -89,6 +89,12 @@ impl Targets {
 
     /// Takes in one target; returns once it is on disk.
     pub(crate) async fn learn(&self, target: &IntegrationTarget) -> Result<(), FolderError> {
+        let fingerprint = fingerprint(&self.key, target);
+        let is_known =
+            self.lock().get(&target.id).is_some_and(|known| known.fingerprint == fingerprint);
+        if is_known {
+            return Ok(());
+        }
         self.change(std::slice::from_ref(target), |_| true).await
     }
 

@@ -248,3 +248,22 @@ async fn e04_no_secret_lies_in_clear_in_the_data_folder_and_every_file_is_privat
     }
     agent.stop().await;
 }
+
+#[tokio::test]
+async fn f06_many_grants_that_end_in_one_second_end_together() {
+    let bench = Bench::new();
+    let agent = bench.start().await;
+    for number in 0..400 {
+        let end = bench.clock.now() + SignedDuration::from_millis(30_000 + number);
+        let asked = desired(&format!("p{number}"), 1, &[("u", Some(end))]);
+        bench.server.queue_apply(&format!("t{number}"), asked);
+    }
+    let all = |holds: &dyn Fn(i64) -> bool| (0..400).all(holds);
+    bench.eventually("the grants", || all(&|n| bench.server.is_done(&format!("t{n}")))).await;
+    assert_eq!(agent.open_leases(), 400);
+    bench.server.go_away();
+    bench.clock.advance(Duration::from_secs(31));
+    bench.eventually("the ends", || all(&|n| bench.is_gone(&format!("p{n}")))).await;
+    bench.eventually("an empty journal", || agent.open_leases() == 0).await;
+    agent.stop().await;
+}

@@ -1,5 +1,6 @@
 //! The journal's file, written by one thread. Records that wait for the disk share one write
-//! and one sync; a record counts once it is synced, and only then enters the ledger.
+//! and one sync, and enter the ledger after it. Records that nobody waits for only clear
+//! something: lost in a crash, they leave a claim to be looked at again.
 
 use std::{
     fs::{self, File},
@@ -113,6 +114,7 @@ impl Writer {
             }
             self.compact_if_long();
         }
+        let _ = self.file.sync_data();
     }
 
     fn write(&mut self, batch: &[Append]) -> Result<(), JournalError> {
@@ -120,11 +122,12 @@ impl Writer {
         for record in batch.iter().flat_map(|append| &append.records) {
             lines.push_str(&record.to_line().map_err(JournalError::new)?);
         }
+        let is_waited_for = batch.iter().any(|append| append.written.is_some());
         let append = |file: &mut File, length: u64| -> std::io::Result<()> {
             file.set_len(length)?;
             file.seek(SeekFrom::Start(length))?;
             file.write_all(lines.as_bytes())?;
-            file.sync_data()
+            if is_waited_for { file.sync_data() } else { Ok(()) }
         };
         append(&mut self.file, self.length).map_err(JournalError::new)?;
         self.length += lines.len() as u64;
