@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("latchkey", &["*"]),
     ("latchkey-testkit", &["*"]),
     ("latchkey-systems", &[]),
+    ("latchkey-bench", &["systems"]),
     ("latchkey-e2e", &["*"]),
     ("xtask", &["systems"]),
 ];
@@ -51,7 +52,7 @@ const IMPURE: &[&str] =
 
 /// Crates that tests and tools only may use.
 const FOR_TESTS: &[&str] = &["latchkey-testkit", "latchkey-systems"];
-const TESTS_AND_TOOLS: &[&str] = &["latchkey-testkit", "latchkey-e2e", "xtask"];
+const TESTS_AND_TOOLS: &[&str] = &["latchkey-testkit", "latchkey-bench", "latchkey-e2e", "xtask"];
 
 pub(crate) fn check() -> Result<()> {
     let metadata = metadata()?;

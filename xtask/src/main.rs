@@ -63,8 +63,11 @@ enum Command {
     Licences,
     /// Measure; prints a table and writes target/bench/NAME.json.
     Bench {
-        /// Which measurement.
+        /// Which measurement: `grant`.
         name: String,
+        /// Passed on, such as `--quick`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// The long runs: every crash point on every database, thousands of principals.
     Soak,
@@ -91,7 +94,7 @@ fn run(command: Command) -> Result<()> {
         Command::Openapi { write } => openapi::run(write),
         Command::Layers => layers::check(),
         Command::Licences => licences::check(),
-        Command::Bench { name } => bench::run(&name),
+        Command::Bench { name, arguments } => bench::run(&name, &arguments),
         Command::Soak => soak::run(),
         Command::Stop => {
             demo::stop_earlier()?;

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use crate::test_run;
+use crate::{bench, test_run};
 
 pub(crate) fn run() -> Result<()> {
+    bench::build_release()?;
     test_run::run_with("soak", &[], &[("LATCHKEY_TEST_SOAK", "1")])
 }

