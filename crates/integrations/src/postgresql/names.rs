@@ -92,6 +92,6 @@ mod tests {
 
     #[test]
     fn base32_is_that_of_the_rfc() {
-        assert_eq!(base32(b"foobar", 16), "mzxw6ytboi");
+        assert_eq!(base32(b"fooba", 16), "mzxw6ytb");
     }
 }

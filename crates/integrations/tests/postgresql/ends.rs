@@ -1,0 +1,175 @@
+//! Ends without being told, and what nothing explains.
+
+use std::time::Duration;
+
+use latchkey_domain::{
+    ids::{InstallationId, UnitId},
+    provisioning::{ClaimState, KnownSession},
+};
+use latchkey_integrations::{Integration, postgresql::PostgreSql};
+use latchkey_testkit::wait_for;
+
+use crate::{
+    contract::{Harness, Session, state, work},
+    harness::{PgHarness, run, value},
+};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Another process than the one that granted removes exactly what has ended, on time.
+pub async fn claims_end_by_the_targets_clock(h: &PgHarness) {
+    let session = Session::new();
+    let (low, _) = h.low_and_high();
+    let other = h.other();
+    let target = h.target();
+    let claims = [low.claim("short", 3), other.claim("longer", 8)];
+    let desired = session.desire_login(&claims, &[]);
+    let login = h.module().apply(&target, &work(), &desired).await.unwrap().credentials.unwrap();
+    let open = h.log_in(&login, &low).await.unwrap();
+    assert!(h.can(&open, &low.probe).await);
+    let sweeper = PostgreSql::new();
+    let first = wait_for("the first end", LONG, async || {
+        sweeper.expire(&target, &work()).await.unwrap().pop()
+    })
+    .await
+    .unwrap();
+    assert_eq!(first.session_id, *session.id());
+    assert_eq!(first.units, [UnitId::new("short")]);
+    assert!(first.removed_at >= claims[0].ends_at.unwrap());
+    assert!(!h.is_open(&open).await);
+    let open = h.log_in(&login, &other).await.expect("the longer claim lives on");
+    assert!(h.can(&open, &other.probe).await);
+    let second = wait_for("the second end", LONG, async || {
+        sweeper.expire(&target, &work()).await.unwrap().pop()
+    })
+    .await
+    .unwrap();
+    assert_eq!(second.units, [UnitId::new("longer")]);
+    assert!(!h.is_open(&open).await);
+    assert!(h.left_of(session.principal()).await.is_empty());
+    // The server's own task finds it done.
+    let applied = h.module().apply(&target, &work(), &session.desire(&[], &claims)).await.unwrap();
+    assert_eq!(state(&applied, "short"), ClaimState::Absent);
+    assert!(!applied.receipt.principal_exists);
+}
+
+/// With server and connectors down the server itself refuses new logins after the end.
+pub async fn native_expiry_refuses_logins(h: &PgHarness) {
+    let session = Session::new();
+    let (low, _) = h.low_and_high();
+    let desired = session.desire_login(&[low.claim("u", 2)], &[]);
+    let login =
+        h.module().apply(&h.target(), &work(), &desired).await.unwrap().credentials.unwrap();
+    wait_for("the login to be refused", LONG, async || {
+        h.log_in(&login, &low).await.is_none().then_some(())
+    })
+    .await
+    .unwrap();
+    assert!(h.left_of(session.principal()).await.contains(&"role".to_owned()));
+}
+
+/// Principals of another installation on the same cluster are reported, never changed.
+pub async fn another_installation_is_never_touched(h: &PgHarness) {
+    let session = Session::new();
+    let (low, _) = h.low_and_high();
+    let mut theirs = h.target();
+    theirs.installation_id = InstallationId::new(format!("{}-other", theirs.installation_id));
+    let desired = session.desire_login(&[low.claim("u", 1)], &[]);
+    let login = h.module().apply(&theirs, &work(), &desired).await.unwrap().credentials.unwrap();
+    wait_for("the end", LONG, async || h.log_in(&login, &low).await.is_none().then_some(()))
+        .await
+        .unwrap();
+    let ours = h.target();
+    assert!(h.module().expire(&ours, &work()).await.unwrap().is_empty());
+    let drift = h.module().reconcile(&ours, &work(), &[], true).await.unwrap();
+    let finding = drift.iter().find(|finding| finding.subject == session.principal()).unwrap();
+    assert!(!finding.removed && finding.message.contains("another installation"));
+    let refused =
+        h.module().apply(&ours, &work(), &session.desire(&[], &[low.claim("u", 1)])).await;
+    assert!(refused.unwrap_err().to_string().contains("not touched"));
+    assert!(!h.left_of(session.principal()).await.is_empty());
+    let expired = h.module().expire(&theirs, &work()).await.unwrap();
+    assert_eq!(expired.len(), 1);
+}
+
+/// A principal that nothing explains is left alone for 15 minutes, then listed, then removed.
+pub async fn reconcile_removes_only_old_principals_of_its_own(h: &PgHarness) {
+    let session = Session::new();
+    let principal = session.principal();
+    let (low, _) = h.low_and_high();
+    let target = h.target();
+    let desired = session.desire_login(&[low.claim("u", 6000)], &[]);
+    h.module().apply(&target, &work(), &desired).await.unwrap();
+    let drift = h.module().reconcile(&target, &work(), &[], true).await.unwrap();
+    assert!(!drift.iter().any(|finding| finding.subject == principal), "{drift:?}");
+    // 16 minutes pass in the marker.
+    let comment =
+        value(&h.admin, &format!("SELECT shobj_description('{principal}'::regrole, 'pg_authid')"))
+            .await;
+    let mut marker: serde_json::Value = serde_json::from_str(&comment).unwrap();
+    marker["created"] = (marker["created"].as_i64().unwrap() - 16 * 60 * 1000).into();
+    run(&h.admin, &format!("COMMENT ON ROLE {principal} IS '{marker}'")).await;
+    let known = [KnownSession {
+        session_id: session.id().clone(),
+        principal: principal.to_owned(),
+        units: vec![UnitId::new("u")],
+    }];
+    let drift = h.module().reconcile(&target, &work(), &known, true).await.unwrap();
+    assert!(!drift.iter().any(|finding| finding.subject == principal), "{drift:?}");
+    let drift = h.module().reconcile(&target, &work(), &[], false).await.unwrap();
+    assert!(drift.iter().any(|finding| finding.subject == principal && !finding.removed));
+    assert!(!h.left_of(principal).await.is_empty());
+    let drift = h.module().reconcile(&target, &work(), &[], true).await.unwrap();
+    assert!(drift.iter().any(|finding| finding.subject == principal && finding.removed));
+    assert!(h.left_of(principal).await.is_empty());
+}
+
+/// Drift: memberships, attributes and roles that hands changed.
+pub async fn reconcile_reports_what_hands_changed(h: &PgHarness) {
+    let session = Session::new();
+    let principal = session.principal();
+    let (low, _) = h.low_and_high();
+    let target = h.target();
+    let desired = session.desire_login(&[low.claim("u", 6000)], &[]);
+    h.module().apply(&target, &work(), &desired).await.unwrap();
+    let known = [KnownSession {
+        session_id: session.id().clone(),
+        principal: principal.to_owned(),
+        units: vec![UnitId::new("u")],
+    }];
+    let look = async || {
+        let drift = h.module().reconcile(&target, &work(), &known, true).await.unwrap();
+        let of = drift.into_iter().find(|finding| finding.subject == principal);
+        of.map_or(String::new(), |finding| finding.message)
+    };
+    assert_eq!(look().await, "");
+    run(
+        &h.admin,
+        &format!("GRANT pg_read_all_data TO {principal}; ALTER ROLE {principal} NOLOGIN"),
+    )
+    .await;
+    let message = look().await;
+    assert!(message.contains("pg_read_all_data") && message.contains("LOGIN"), "{message}");
+    h.drop_by_hand(principal).await;
+    assert!(look().await.contains("not there"));
+}
+
+/// A group whose table is gone and that has no members goes; a live one stays.
+pub async fn reconcile_drops_groups_whose_object_is_gone(h: &PgHarness) {
+    let session = Session::new();
+    let items = h.table(&h.main, "items", "READ_ONLY").await.claim("i", 600);
+    let orders = h.table(&h.main, "orders", "READ_ONLY").await.claim("o", 600);
+    let target = h.target();
+    let both = [items, orders];
+    h.module().apply(&target, &work(), &session.desire_login(&both, &[])).await.unwrap();
+    h.module().apply(&target, &work(), &session.desire(&[], &both)).await.unwrap();
+    let count = format!(
+        "SELECT count(*) FROM pg_roles WHERE rolname ~ '^lk_g_' AND strpos(shobj_description(oid, \
+         'pg_authid'), '{}') > 0",
+        target.installation_id
+    );
+    assert_eq!(h.value(&count).await, "4", "two tables, a schema, a database");
+    run(&h.admin, "DROP TABLE public.items").await;
+    h.module().reconcile(&target, &work(), &[], true).await.unwrap();
+    assert_eq!(h.value(&count).await, "3");
+}
