@@ -24,6 +24,7 @@ CREATE TABLE tasks (
 );
 CREATE UNIQUE INDEX tasks_open ON tasks (open_key);
 CREATE INDEX tasks_ready ON tasks (connector_id, ready_at);
+CREATE INDEX tasks_leased ON tasks (ready_at) WHERE state = 'leased';
 CREATE INDEX tasks_integration ON tasks (integration_id);
 CREATE INDEX tasks_holder ON tasks (holder) WHERE holder IS NOT NULL;
 
@@ -49,6 +50,7 @@ CREATE TABLE jobs (
 );
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe_key);
 CREATE INDEX jobs_ready ON jobs (ready_at, id);
+CREATE INDEX jobs_claimed ON jobs (ready_at) WHERE state = 'claimed';
 CREATE INDEX jobs_owner ON jobs (owner) WHERE owner IS NOT NULL;
 
 -- Messages to be sent. A sent message has no row.
@@ -64,6 +66,7 @@ CREATE TABLE outbox (
     last_error TEXT
 );
 CREATE INDEX outbox_ready ON outbox (ready_at, id);
+CREATE INDEX outbox_claimed ON outbox (ready_at) WHERE owner IS NOT NULL;
 
 -- Work that one server at a time may do.
 CREATE TABLE leases (

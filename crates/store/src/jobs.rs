@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Result, StoreError},
+    leases::Leased,
     sql::{Row, Sql, json, micros, values},
     tx::Tx,
     wake::Wake,
@@ -103,24 +104,19 @@ impl Tx {
     /// Gives up to `max` jobs that are due, or whose lease ran out, to `owner`; the earliest
     /// first. A lease lasts 15 minutes at most.
     pub async fn claim_jobs(&mut self, owner: &str, max: u32, lease: Duration) -> Result<Vec<Job>> {
+        self.end_impossible_leases(Leased::Jobs).await?;
         let sql = format!(
             "WITH picked AS MATERIALIZED (SELECT id FROM jobs \
-             WHERE ready_at <= $1 OR (state = 'claimed' AND ready_at > $2) \
-             ORDER BY ready_at, id LIMIT $3{}) \
+             WHERE ready_at <= $1 \
+             ORDER BY ready_at, id LIMIT $2{}) \
              UPDATE jobs SET attempts = attempts + CASE WHEN state = 'claimed' THEN 1 ELSE 0 END, \
-             state = 'claimed', lease = lease + 1, owner = $4, ready_at = $5 \
+             state = 'claimed', lease = lease + 1, owner = $3, ready_at = $4 \
              WHERE id IN (SELECT id FROM picked) RETURNING {COLUMNS}",
             self.skip_locked()
         );
         let sql = Sql::with(
             &sql,
-            values![
-                micros(self.now()),
-                self.lease_horizon(),
-                i64::from(max),
-                owner,
-                self.lease_end(lease),
-            ],
+            values![micros(self.now()), i64::from(max), owner, self.lease_end(lease),],
         );
         let mut jobs = self.rows(sql, read_job).await?;
         jobs.sort_by(|one, other| (one.run_at, &one.id).cmp(&(other.run_at, &other.id)));

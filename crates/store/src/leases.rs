@@ -12,6 +12,14 @@ use crate::{
 /// taken before the clock was set back: it counts as run out.
 const LONGEST: Duration = Duration::from_mins(15);
 
+/// Tables whose rows are leased.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Leased {
+    Tasks,
+    Jobs,
+    Outbox,
+}
+
 impl Tx {
     /// The stored form of the end of a lease that begins now.
     pub(crate) fn lease_end(&self, lease: Duration) -> i64 {
@@ -21,6 +29,20 @@ impl Tx {
     /// No lease taken by this clock can end after this.
     pub(crate) fn lease_horizon(&self) -> i64 {
         self.lease_end(LONGEST)
+    }
+
+    /// Ends the leases of a table that seem to last longer than any lease does: they were taken
+    /// before the clock was set back. A statement of its own, so that the search for work needs
+    /// no second condition, and stops at the first rows of its index.
+    pub(crate) async fn end_impossible_leases(&mut self, table: Leased) -> Result<()> {
+        let (name, taken) = match table {
+            Leased::Tasks => ("tasks", "state = 'leased'"),
+            Leased::Jobs => ("jobs", "state = 'claimed'"),
+            Leased::Outbox => ("outbox", "owner IS NOT NULL"),
+        };
+        let sql = format!("UPDATE {name} SET ready_at = $1 WHERE {taken} AND ready_at > $2");
+        self.exec(Sql::with(&sql, values![micros(self.now()), self.lease_horizon()])).await?;
+        Ok(())
     }
 
     /// Takes or prolongs a lease; false while somebody else holds it.

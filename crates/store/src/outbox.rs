@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     error::Result,
+    leases::Leased,
     sql::{Row, Sql, json, micros, values},
     tx::Tx,
     wake::Wake,
@@ -66,25 +67,20 @@ impl Tx {
         max: u32,
         lease: Duration,
     ) -> Result<Vec<OutboxMessage>> {
+        self.end_impossible_leases(Leased::Outbox).await?;
         let sql = format!(
             "WITH picked AS MATERIALIZED (SELECT id FROM outbox \
-             WHERE ready_at <= $1 OR (owner IS NOT NULL AND ready_at > $2) \
-             ORDER BY ready_at, id LIMIT $3{}) \
+             WHERE ready_at <= $1 \
+             ORDER BY ready_at, id LIMIT $2{}) \
              UPDATE outbox SET \
              attempts = attempts + CASE WHEN owner IS NULL THEN 0 ELSE 1 END, \
-             lease = lease + 1, owner = $4, ready_at = $5 \
+             lease = lease + 1, owner = $3, ready_at = $4 \
              WHERE id IN (SELECT id FROM picked) RETURNING {COLUMNS}",
             self.skip_locked()
         );
         let sql = Sql::with(
             &sql,
-            values![
-                micros(self.now()),
-                self.lease_horizon(),
-                i64::from(max),
-                owner,
-                self.lease_end(lease),
-            ],
+            values![micros(self.now()), i64::from(max), owner, self.lease_end(lease),],
         );
         let mut messages = self.rows(sql, read_message).await?;
         messages

@@ -101,3 +101,61 @@ fn open_layer(
         .map(Zeroizing::new)
         .map_err(|_| place.damaged())
 }
+
+#[cfg(test)]
+mod tests {
+    use latchkey_testkit::SeededRng;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HERE: Place<'_> = Place { table: "t", row: "r", column: "c" };
+
+    fn keys() -> KeyRing {
+        KeyRing::from_bytes([1; 32])
+    }
+
+    #[test]
+    fn a_value_sealed_twice_looks_different_and_tells_only_its_length() {
+        let rng = SeededRng::default();
+        let one = seal(&keys(), &rng, HERE, b"secret").unwrap();
+        let two = seal(&keys(), &rng, HERE, b"secret").unwrap();
+        assert_ne!(one, two);
+        assert_eq!(one.len(), two.len());
+    }
+
+    #[test]
+    fn another_key_does_not_open_it() {
+        let sealed = seal(&keys(), &SeededRng::default(), HERE, b"secret").unwrap();
+        assert!(open(&KeyRing::from_bytes([2; 32]), HERE, &sealed).is_err());
+        assert_eq!(*open(&keys(), HERE, &sealed).unwrap(), b"secret");
+    }
+
+    proptest! {
+        #[test]
+        fn it_opens_in_its_place_and_in_no_other(
+            plain in proptest::collection::vec(any::<u8>(), 0..200),
+            place in ("[a-c]{0,3}", "[a-c]{0,3}", "[a-c]{0,3}"),
+            other in ("[a-c]{0,3}", "[a-c]{0,3}", "[a-c]{0,3}"),
+        ) {
+            let at = |(table, row, column): &(String, String, String)| {
+                (table.clone(), row.clone(), column.clone())
+            };
+            let ((t, r, c), (t2, r2, c2)) = (at(&place), at(&other));
+            let here = Place { table: &t, row: &r, column: &c };
+            let there = Place { table: &t2, row: &r2, column: &c2 };
+            let sealed = seal(&keys(), &SeededRng::default(), here, &plain).unwrap();
+            prop_assert_eq!(&*open(&keys(), here, &sealed).unwrap(), &plain);
+            prop_assert_eq!(open(&keys(), there, &sealed).is_ok(), place == other);
+        }
+
+        #[test]
+        fn no_byte_of_it_can_be_changed(at in any::<proptest::sample::Index>(), bit in 0_u8..8) {
+            let sealed = seal(&keys(), &SeededRng::default(), HERE, b"secret").unwrap();
+            let mut bytes = STANDARD.decode(sealed).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(open(&keys(), HERE, &STANDARD.encode(bytes)).is_err());
+        }
+    }
+}

@@ -12,6 +12,7 @@ use latchkey_domain::ids::{ConnectorId, ConnectorSessionId, IntegrationId, Sessi
 
 use crate::{
     error::{Result, StoreError},
+    leases::Leased,
     sql::{Row, Sql, micros, values},
     tx::Tx,
     wake::Wake,
@@ -193,12 +194,12 @@ impl Tx {
         max: u32,
         lease: Duration,
     ) -> Result<Vec<LeasedTask>> {
+        self.end_impossible_leases(Leased::Tasks).await?;
         let sql = format!(
             "WITH picked AS MATERIALIZED (SELECT id FROM tasks WHERE connector_id = $1 \
-             AND (ready_at <= $2 OR (state = 'leased' AND ready_at > $3)) \
-             ORDER BY priority DESC, due, id LIMIT $4{}) \
+             AND ready_at <= $2 ORDER BY priority DESC, due, id LIMIT $3{}) \
              UPDATE tasks SET attempts = attempts + CASE WHEN state = 'leased' THEN 1 ELSE 0 END, \
-             state = 'leased', lease = lease + 1, holder = $5, ready_at = $6, again = FALSE, \
+             state = 'leased', lease = lease + 1, holder = $4, ready_at = $5, again = FALSE, \
              desired_version = NULL WHERE id IN (SELECT id FROM picked) \
              RETURNING {LEASED_COLUMNS}",
             self.skip_locked()
@@ -208,7 +209,6 @@ impl Tx {
             values![
                 connector.as_str(),
                 micros(self.now()),
-                self.lease_horizon(),
                 i64::from(max),
                 session.as_str(),
                 self.lease_end(lease),

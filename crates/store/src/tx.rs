@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use latchkey_domain::{Clock, Rng, ids::InstallationId};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::{sync::Mutex, task::JoinHandle};
 
@@ -59,8 +59,16 @@ impl std::fmt::Debug for Store {
 
 /// One open transaction, with every statement of this crate as a method. All of its effects
 /// happen together or not at all.
+///
+/// Once the database has refused a statement the transaction is lost, on both kinds of database:
+/// whatever follows is refused, and so is the commit. A taken name ([`StoreError::Duplicate`])
+/// is such a refusal; a lost claim or version ([`StoreError::Conflict`]) is not, though few
+/// callers have a use for going on.
 pub struct Tx {
     conn: DatabaseTransaction,
+    /// Whether the database has refused a statement. PostgreSQL would answer a commit then as
+    /// if all were well, and undo everything.
+    lost: bool,
     now: Timestamp,
     store: Arc<Inner>,
     wakes: Vec<Wake>,
@@ -71,6 +79,8 @@ impl std::fmt::Debug for Tx {
         f.debug_struct("Tx").field("now", &self.now).finish_non_exhaustive()
     }
 }
+
+const LOST: &str = "an earlier statement of the same transaction was refused";
 
 impl Store {
     /// Runs `f` on one unchanging picture of the data. What it writes is refused or undone.
@@ -96,7 +106,10 @@ impl Store {
             _ => None,
         };
         let mut tx = self.begin(&self.0.writer, SqliteTransactionMode::Immediate).await?;
-        match f(&mut tx).await {
+        let outcome = f(&mut tx).await.and_then(|value| {
+            if tx.lost { Err(StoreError::Database(LOST.to_owned()).into()) } else { Ok(value) }
+        });
+        match outcome {
             Ok(value) => {
                 let Tx { conn, wakes, .. } = tx;
                 conn.commit().await.map_err(StoreError::from)?;
@@ -120,7 +133,7 @@ impl Store {
         let mode = (!self.is_postgres()).then_some(mode);
         let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
         let conn = on.begin_with_options(options).await?;
-        Ok(Tx { conn, now: self.now(), store: Arc::clone(&self.0), wakes: Vec::new() })
+        Ok(Tx { conn, lost: false, now: self.now(), store: Arc::clone(&self.0), wakes: Vec::new() })
     }
 
     /// The clock's time, cut to whole microseconds, as every stored time is.
@@ -199,14 +212,16 @@ impl Tx {
 
     /// Runs a statement; returns how many rows it changed.
     pub(crate) async fn exec(&mut self, sql: Sql) -> Result<u64> {
-        let statement = self.statement(sql);
-        Ok(self.conn.execute_raw(statement).await?.rows_affected())
+        let statement = self.statement(sql)?;
+        let done = self.conn.execute_raw(statement).await;
+        Ok(self.noted(done)?.rows_affected())
     }
 
     /// Runs a query; returns the first row.
     pub(crate) async fn row(&mut self, sql: Sql) -> Result<Option<Row>> {
-        let statement = self.statement(sql);
-        Ok(self.conn.query_one_raw(statement).await?.map(Row))
+        let statement = self.statement(sql)?;
+        let found = self.conn.query_one_raw(statement).await;
+        Ok(self.noted(found)?.map(Row))
     }
 
     /// Runs a query; returns its rows, read by `read`.
@@ -215,9 +230,15 @@ impl Tx {
         sql: Sql,
         mut read: impl FnMut(&Row) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let statement = self.statement(sql);
-        let rows = self.conn.query_all_raw(statement).await?;
-        rows.into_iter().map(|row| read(&Row(row))).collect()
+        let statement = self.statement(sql)?;
+        let found = self.conn.query_all_raw(statement).await;
+        self.noted(found)?.into_iter().map(|row| read(&Row(row))).collect()
+    }
+
+    /// Remembers a refusal.
+    fn noted<T>(&mut self, answer: Result<T, DbErr>) -> Result<T> {
+        self.lost |= answer.is_err();
+        Ok(answer?)
     }
 
     /// Runs a query for one number; 0 without a row.
@@ -230,7 +251,10 @@ impl Tx {
         self.row(sql).await?.map_or(Ok(0), |row| row.count("n"))
     }
 
-    fn statement(&self, sql: Sql) -> Statement {
-        Statement::from_sql_and_values(self.store.backend, sql.text, sql.values)
+    fn statement(&self, sql: Sql) -> Result<Statement> {
+        if self.lost {
+            return Err(StoreError::Database(LOST.to_owned()));
+        }
+        Ok(Statement::from_sql_and_values(self.store.backend, sql.text, sql.values))
     }
 }

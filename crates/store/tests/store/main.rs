@@ -1,0 +1,18 @@
+//! Behaviour of the store, each test on SQLite and on PostgreSQL.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should stop there"
+)]
+
+mod audit;
+mod fixtures;
+mod inventory;
+mod jobs;
+mod opening;
+mod people;
+mod requests;
+mod secrets;
+mod tasks;
+mod transactions;

@@ -1,0 +1,73 @@
+//! Opening, migrating and refusing databases.
+
+use latchkey_store::{DatabaseUrl, StoreError};
+use latchkey_testkit::{DatabaseKind, TestDatabase};
+
+use crate::fixtures::{Ground, MASTER_KEY, on_both, open};
+
+on_both! {
+    opening_again_changes_nothing,
+    another_master_key_is_refused,
+    a_database_of_a_newer_version_is_refused_and_left_alone,
+    the_store_answers_a_ping,
+}
+
+async fn opening_again_changes_nothing(ground: Ground) {
+    let first = ground.store.installation_id().clone();
+    let again = ground.second_server().await;
+    assert_eq!(again.installation_id(), &first);
+}
+
+async fn another_master_key_is_refused(ground: Ground) {
+    let refused = open(&ground.database, [8; 32], &ground.clock, 3).await.unwrap_err();
+    assert!(matches!(refused, StoreError::WrongKey { .. }), "{refused}");
+    assert!(refused.to_string().contains("LATCHKEY_MASTER_KEY_FILE"), "{refused}");
+    open(&ground.database, MASTER_KEY, &ground.clock, 3).await.unwrap();
+}
+
+async fn a_database_of_a_newer_version_is_refused_and_left_alone(ground: Ground) {
+    crate::secrets::execute(
+        &ground,
+        "INSERT INTO schema_migrations (version, name, applied_at) VALUES (999, 'later', 0)",
+    )
+    .await;
+    let refused = open(&ground.database, MASTER_KEY, &ground.clock, 3).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Newer { found: 999, .. }), "{refused}");
+    assert!(refused.to_string().contains("start a newer latchkey"), "{refused}");
+}
+
+async fn the_store_answers_a_ping(ground: Ground) {
+    ground.store.ping().await.unwrap();
+    ground.store.close().await;
+    assert!(ground.store.ping().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_that_open_an_empty_database_at_once_make_one_installation() {
+    for kind in DatabaseKind::BOTH {
+        let database = TestDatabase::create(kind).await.unwrap();
+        let clock = std::sync::Arc::default();
+        let opened = tokio::join!(
+            open(&database, MASTER_KEY, &clock, 1),
+            open(&database, MASTER_KEY, &clock, 2),
+            open(&database, MASTER_KEY, &clock, 3),
+            open(&database, MASTER_KEY, &clock, 4),
+        );
+        let (one, two, three, four) =
+            (opened.0.unwrap(), opened.1.unwrap(), opened.2.unwrap(), opened.3.unwrap());
+        for other in [two, three, four] {
+            assert_eq!(other.installation_id(), one.installation_id());
+        }
+    }
+}
+
+#[test]
+fn a_database_url_is_a_file_or_a_postgresql_server_and_never_repeated() {
+    assert!(matches!(DatabaseUrl::parse("sqlite:data/l.db"), Ok(DatabaseUrl::Sqlite(_))));
+    let url = DatabaseUrl::parse("postgres://u:hunter2@localhost/l").unwrap();
+    assert!(!format!("{url:?}").contains("hunter2"));
+    for wrong in ["", "mysql://u:hunter2@localhost/l", "sqlite:", "data/l.db"] {
+        let refused = DatabaseUrl::parse(wrong).unwrap_err().to_string();
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
+}
