@@ -56,6 +56,7 @@ async fn send(agent: &Agent, task: &TaskId, result: &TaskResult) -> Result<Deliv
     let mut doubts = 0;
     loop {
         let answered = tokio::select! {
+            biased;
             () = agent.giving_up.cancelled() => return Ok(Delivery::GivenUp),
             answered = agent.link.result(task, result) => answered,
         };

@@ -31,6 +31,9 @@ use crate::{
 /// A pause after an answer without work, so that a server that does not wait is not flooded.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How long a task that was told to give up may take for it.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 /// Leases tasks and works on them until the agent is told to stop; then waits for those that
 /// are running, within the grace time.
 pub(crate) async fn take(agent: &Arc<Agent>) {
@@ -67,7 +70,10 @@ pub(crate) async fn take(agent: &Arc<Agent>) {
         }
     }
     agent.giving_up.cancel();
-    while running.join_next().await.is_some() {}
+    let _ =
+        tokio::time::timeout(LAST_WORDS, async { while running.join_next().await.is_some() {} })
+            .await;
+    running.shutdown().await;
 }
 
 /// Asks for as many tasks as there are free slots, of which there is one at least.

@@ -18,7 +18,7 @@ use latchkey_domain::{
     provisioning::{ClaimState, DesiredPrincipal},
 };
 use latchkey_protocol::{Applied, Outcome};
-use support::{Bench, SERVER_SECRET, claim, desired, integration};
+use support::{Bench, claim, desired, integration, server::SERVER_SECRET};
 
 impl Bench {
     async fn grant(&self, task: &str, asked: DesiredPrincipal) {

@@ -12,7 +12,7 @@ use latchkey_domain::{
     provisioning::{ClaimState, FaultClass, KnownSession, Severity},
 };
 use latchkey_protocol::{Operation, Outcome, SecretSource};
-use support::{Bench, SERVER_SECRET, claim, desired};
+use support::{Bench, claim, desired, server::SERVER_SECRET};
 
 fn applied(outcome: &Outcome) -> &latchkey_protocol::Applied {
     match outcome {

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 #![expect(dead_code, reason = "each test binary uses a part of this")]
 
-mod server;
+pub mod server;
 mod target;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -20,7 +20,7 @@ use latchkey_domain::{
 };
 use latchkey_testkit::{SeededRng, TestClock, wait_until};
 
-pub use server::{MemoryServer, SERVER_SECRET};
+pub use server::MemoryServer;
 pub use target::{CLOCK_TYPE, MemoryTarget};
 
 /// No wait in a test takes longer.
