@@ -157,11 +157,12 @@ pub(crate) fn new_user(
     now: jiff::Timestamp,
     command: CreateUser,
 ) -> Result<User, AppError> {
+    let CreateUser { email, email_aliases, first_name, last_name } = command;
     let mut errors: Vec<FieldError> = Vec::new();
-    let email = command.email.trim().to_owned();
+    let email = email.trim().to_owned();
     errors.extend(texts::check_email("email", &email).err());
     let mut aliases: Vec<String> = Vec::new();
-    for (at, alias) in command.email_aliases.iter().enumerate() {
+    for (at, alias) in email_aliases.iter().enumerate() {
         let alias = alias.trim();
         errors.extend(texts::check_email(&format!("email_aliases[{at}]"), alias).err());
         let known = |other: &String| normalize_email(other) == normalize_email(alias);
@@ -169,8 +170,8 @@ pub(crate) fn new_user(
             aliases.push(alias.to_owned());
         }
     }
-    errors.extend(texts::check_line("first_name", &command.first_name).err());
-    errors.extend(texts::check_line("last_name", &command.last_name).err());
+    errors.extend(texts::check_line("first_name", &first_name).err());
+    errors.extend(texts::check_line("last_name", &last_name).err());
     if !errors.is_empty() {
         return Err(AppError::invalid_fields(errors));
     }
@@ -178,8 +179,8 @@ pub(crate) fn new_user(
         id,
         email,
         email_aliases: aliases,
-        first_name: command.first_name.trim().to_owned(),
-        last_name: command.last_name.trim().to_owned(),
+        first_name: first_name.trim().to_owned(),
+        last_name: last_name.trim().to_owned(),
         status: UserStatus::Active,
         roles: std::collections::BTreeSet::new(),
         source_integration_id: None,

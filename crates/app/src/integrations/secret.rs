@@ -27,8 +27,7 @@ pub(super) struct Secret {
     pub(super) values: Option<SecretValues>,
 }
 
-/// Reads the secret of a command. `before` is the integration as it is and the connector it
-/// will have, on update.
+/// Reads the secret of a command. `stored` is what the server keeps for the integration now.
 pub(super) fn read(
     kind: &IntegrationType,
     command: &IntegrationCommand,
@@ -52,7 +51,7 @@ pub(super) fn read(
         (None, Some(reference)) => {
             Ok(Secret { store: Some(read_reference(kind, reference)?), values: None })
         }
-        (Some(stores), None) => read_store(kind, stores, stored),
+        (Some(filled), None) => read_store(kind, filled, stored),
     }
 }
 
@@ -107,13 +106,13 @@ fn effective(config: &Map<String, Value>, key: &str, default: Option<&str>) -> O
 
 fn read_store(
     kind: &IntegrationType,
-    stores: &[SecretStoreInput],
+    filled: &[SecretStoreInput],
     stored: &SecretValues,
 ) -> Result<Secret, AppError> {
-    let [store] = stores else {
+    let [only] = filled else {
         return Err(AppError::invalid(STORE, "must have exactly one member"));
     };
-    let parameters = match store {
+    let parameters = match only {
         SecretStoreInput::Platform { parameters } => parameters,
         SecretStoreInput::Other(name) => {
             return Err(AppError::invalid(
