@@ -190,10 +190,15 @@ fn decide(
     );
     narrator.proof("nobody decides on an own request", refused.status >= 400)?;
     let tasks = abel.get("/api/client/v1/access-requests?scope=MyTasks")?;
-    narrator.proof(
-        "the request is among Abel's tasks",
-        tasks.to_string().contains(&format!("\"{request}\"")),
-    )?;
+    let waiting = ["/items", "/data"].iter().find_map(|list| tasks.pointer(list)?.get(0));
+    let task = waiting.with_context(|| format!("Abel has nothing to decide: {tasks}"))?;
+    let named = text_of(task, "id")?;
+    let why = text_of(task, "justification")?;
+    narrator.evidence(
+        "Abel: GET /api/client/v1/access-requests?scope=MyTasks",
+        &format!("{named}: {why}"),
+    );
+    let path = format!("/api/client/v1/access-requests/{named}/approve");
     let answer = abel.post(&path, &json!({ "justification": "Fine, for one hour" }))?;
     narrator.evidence(&format!("{}: POST {path}", installation.approver.name), &answer.to_string());
     Ok(())
