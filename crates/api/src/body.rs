@@ -20,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::{ApiError, FieldError, documented};
 
-/// The largest body that is read: 1 MiB.
+/// The largest body that is read, 1 MiB, except from connectors.
 pub const LIMIT: usize = 1 << 20;
 
 /// A JSON body of a request.
@@ -49,7 +49,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 return ApiError::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     "PayloadTooLarge",
-                    format!("the body is larger than {LIMIT} bytes; send less at once"),
+                    "the body is too large; send less at once",
                 );
             }
             ApiError::bad_request("the body could not be read; send it again")

@@ -180,7 +180,7 @@ mod tests {
             let text = read(number).unwrap_err();
             assert!(text.contains(r#""status":"400""#), "{number}: {text}");
         }
-        for number in ["NaN", "Infinity", "-NaN", "+1", "0x10", "1_000"] {
+        for number in ["NaN", "Infinity", "-NaN", "+1"] {
             let text = read(number).unwrap_err();
             assert!(text.contains("malformed JSON at line 1"), "{number}: {text}");
         }

@@ -2,7 +2,7 @@
 //! protocol crate, which both sides compile against; here they are only received and answered.
 
 use aide::axum::{ApiRouter, routing::post_with};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use latchkey_app::{App, connector_protocol};
 use latchkey_domain::ids::TaskId;
 use latchkey_protocol::{Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult};
@@ -19,6 +19,9 @@ use crate::{
 };
 
 const TAG: &str = "Connector Protocol";
+/// The largest message of a connector: a page of a discovery run has hundreds of resources, each
+/// with its tags and context.
+const LARGEST: usize = 16 << 20;
 
 /// The routes of this group.
 pub(crate) fn routes() -> ApiRouter<ApiState> {
@@ -45,6 +48,7 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
                 described(op, TAG, "connectorHeartbeat", summary)
             }),
         )
+        .layer(DefaultBodyLimit::max(LARGEST))
 }
 
 /// A message of the protocol, described here by its most telling members.

@@ -39,7 +39,7 @@ async fn the_mask_keeps_a_secret_until_it_would_go_elsewhere() {
     next["custom_access_details"] = json!("Ask #data.");
     let replaced = ground.put(&ground.admin, &one, next.clone()).await.ok();
     assert_eq!(replaced["custom_access_details"], "Ask #data.");
-    next["integration_config"]["host"] = json!("elsewhere.example.com");
+    next["integration_config"]["hostname"] = json!("elsewhere.example.com");
     ground.put(&ground.admin, &one, next).await.refused(400, "SecretRequired");
 }
 
@@ -50,7 +50,7 @@ async fn several_or_unknown_secret_stores_are_refused() {
     let body = |store: Value| {
         json!({
             "name": "shop", "type": "postgresql", "connector_id": "edge",
-            "integration_config": {"host": "127.0.0.1", "dbname": "shop"},
+            "integration_config": {"hostname": "127.0.0.1", "dbname": "shop"},
             "secret_store_config": store,
         })
     };

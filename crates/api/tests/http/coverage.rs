@@ -14,9 +14,8 @@ use crate::{
 };
 
 /// Operations that are no GET and change nothing that an audit record would tell: the first
-/// stores nothing, the others are how connectors say that they live and ask for work.
-const WITHOUT_RECORD: [&str; 3] =
-    ["dryRunAccessRequest", "connectorHeartbeat", "leaseConnectorTasks"];
+/// stores nothing, the second is how connectors ask for work.
+const WITHOUT_RECORD: [&str; 2] = ["dryRunAccessRequest", "leaseConnectorTasks"];
 
 struct Operation {
     id: String,
@@ -185,7 +184,7 @@ async fn change_systems(ground: &Ground) {
     let mut body: Value = json!({
         "name": "other", "type": "postgresql", "connector_id": "spare",
         "integration_config": {
-            "host": "127.0.0.1", "dbname": "other", "secret_ref": "env:OTHER",
+            "hostname": "127.0.0.1", "dbname": "other", "secret_ref": "env:OTHER",
         },
     });
     let integrations = "/api/admin/v4/integrations";

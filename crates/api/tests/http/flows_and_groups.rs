@@ -99,17 +99,11 @@ async fn a_flow_that_says_nonsense_is_refused_by_the_member_that_does() {
 #[tokio::test]
 async fn lists_page_through_with_the_token_alone() {
     let ground = Ground::new().await;
-    for number in 0..5 {
-        let body = json!({"name": format!("team-{number}"), "members_emails": []});
+    for number in 0..10 {
+        let name = if number % 2 == 0 { "team" } else { "crew" };
+        let body = json!({"name": format!("{name}-{}", number / 2), "members_emails": []});
         ground.post(&ground.admin, GROUPS, body).await.ok();
-        ground
-            .post(
-                &ground.admin,
-                GROUPS,
-                json!({"name": format!("x{number}"), "members_emails": []}),
-            )
-            .await
-            .ok();
+        ground.pass(1);
     }
     let mut names = Vec::new();
     let mut path = format!("{GROUPS}?name=TEAM*&limit=2");

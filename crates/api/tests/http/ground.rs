@@ -220,7 +220,7 @@ impl Ground {
     pub async fn shop(&self, connector: &str, connector_id: &str) -> Value {
         let body = json!({
             "name": "shop", "type": "postgresql", "connector_id": connector_id,
-            "integration_config": {"host": "127.0.0.1", "port": "5432", "dbname": "shop"},
+            "integration_config": {"hostname": "127.0.0.1", "port": "5432", "dbname": "shop"},
             "secret_store_config": {
                 "apono": {"parameters": {"username": "latchkey", "password": CANARY}},
             },
