@@ -234,3 +234,66 @@ impl Tx {
         Ok(Some(head))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn content() -> impl Strategy<Value = Content> {
+        (any::<i64>(), proptest::collection::vec("[ab\"]{0,3}", 6)).prop_map(|(at, texts)| {
+            Content {
+                id: texts[0].clone(),
+                at,
+                actor: texts[1].clone(),
+                action: texts[2].clone(),
+                object_type: texts[3].clone(),
+                object_id: texts[4].clone(),
+                detail: texts[5].clone(),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn two_contents_share_a_hash_only_if_they_are_equal(one in content(), other in content()) {
+            prop_assert_eq!(one.hash() == other.hash(), one == other);
+        }
+
+        #[test]
+        fn text_moved_from_one_member_to_the_next_changes_the_hash(mut one in content()) {
+            prop_assume!(!one.action.is_empty());
+            let before = one.hash();
+            let moved = one.action.remove(0);
+            one.actor.push(moved);
+            prop_assert_ne!(one.hash(), before);
+        }
+    }
+
+    #[test]
+    fn a_head_is_bound_to_installation_number_hash_and_time() {
+        let keys = KeyRing::from_bytes([1; 32]);
+        let installation = InstallationId::new("here");
+        let message = head_message(&installation, 7, "abcd", Timestamp::UNIX_EPOCH);
+        let signature = hex::encode(keys.audit_signing_key().sign(&message).to_bytes());
+        let head = AuditHead {
+            sequence: 7,
+            hash: "abcd".to_owned(),
+            signed_at: Timestamp::UNIX_EPOCH,
+            signature,
+        };
+        assert!(head.is_signed_by(&keys, &installation));
+        assert!(!head.is_signed_by(&keys, &InstallationId::new("there")));
+        assert!(!head.is_signed_by(&KeyRing::from_bytes([2; 32]), &installation));
+        for changed in [
+            AuditHead { sequence: 8, ..head.clone() },
+            AuditHead { hash: "abce".to_owned(), ..head.clone() },
+            AuditHead { signed_at: Timestamp::MAX, ..head.clone() },
+            AuditHead { signature: "00".repeat(64), ..head.clone() },
+            AuditHead { signature: "no".to_owned(), ..head.clone() },
+        ] {
+            assert!(!changed.is_signed_by(&keys, &installation), "{changed:?}");
+        }
+    }
+}

@@ -32,8 +32,11 @@ use crate::{
     wake::WakeUps,
 };
 
-/// How long a caller waits for a connection to come free, or a file's lock.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a writer waits for another process to let go of the file.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// Which database.
 #[derive(Debug, Clone)]
@@ -87,7 +90,9 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.
     pub rng: Arc<dyn Rng>,
-    /// How many connections may be open at once; at least 2 are used.
+    /// How many connections may be open at once: half of them for writers on PostgreSQL, one on
+    /// SQLite, and the others for readers; at least one of each. PostgreSQL has one more, which
+    /// listens for hints.
     pub max_connections: u32,
 }
 
@@ -146,7 +151,7 @@ async fn open_sqlite(path: &Path, max_connections: u32) -> Result<Pools> {
     })?;
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(PATIENCE)
+        .busy_timeout(BUSY)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
