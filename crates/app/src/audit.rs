@@ -6,7 +6,10 @@
 
 use std::{future::Future, time::Duration};
 
-use latchkey_store::{AuditHead, AuditReport, VerifyOptions, Wake};
+use latchkey_domain::ids::AuditId;
+use latchkey_store::{
+    AUDIT_CHAINER_LEASE, AuditFilter, AuditHead, AuditReport, PageQuery, Tx, VerifyOptions, Wake,
+};
 
 use crate::{App, error::AppError};
 
@@ -16,14 +19,56 @@ const LINK_EVERY: Duration = Duration::from_secs(1);
 /// How long the chainer waits for more records once it is woken: many commits share one link.
 const GATHER: Duration = Duration::from_millis(250);
 
+/// How long a process that ends waits for another that holds the chainer's lease: longer than the
+/// lease of one that is gone.
+const SETTLE_LIMIT: Duration = Duration::from_secs(15);
+
 /// How often the head is signed while the chain grows.
-const SIGN_EVERY: Duration = Duration::from_secs(60);
+const SIGN_EVERY: Duration = Duration::from_mins(1);
 
 /// Links every record that is there, unless another process holds the chainer's lease: that one
 /// links them within a second.
 pub async fn link_all(app: &App) -> Result<(), AppError> {
     while app.store().link_audit(&app.config().instance).await? > 0 {}
     Ok(())
+}
+
+/// For a process that is about to end: has every record linked that is there now, by itself or by
+/// whoever holds the chainer's lease, signs the head, and gives the lease back.
+pub async fn settle(app: &App) -> Result<(), AppError> {
+    let newest = newest_records(app, 1).await?.pop();
+    let give_up = app.clock().monotonic() + SETTLE_LIMIT;
+    loop {
+        link_all(app).await?;
+        let Some((newest, _)) = &newest else { break };
+        let seen = newest_records(app, 200).await?;
+        if seen.iter().any(|(id, is_linked)| id == newest && *is_linked) {
+            break;
+        }
+        if app.clock().monotonic() >= give_up {
+            tracing::warn!("Audit records are not linked yet; the next server does it.");
+            break;
+        }
+        tokio::time::sleep(GATHER).await;
+    }
+    app.store().sign_audit_head().await?;
+    let owner = &app.config().instance;
+    app.store()
+        .write(async |tx: &mut Tx| -> Result<(), AppError> {
+            tx.release_lease(AUDIT_CHAINER_LEASE, owner).await?;
+            Ok(())
+        })
+        .await
+}
+
+/// The newest records, and whether each is linked.
+async fn newest_records(app: &App, limit: u32) -> Result<Vec<(AuditId, bool)>, AppError> {
+    let page = PageQuery { after: None, limit, newest_first: true };
+    let records = app
+        .store()
+        .read(async |tx: &mut Tx| tx.list_audit(&AuditFilter::default(), &page).await)
+        .await?;
+    Ok(records.into_iter().map(|record| (record.id, record.sequence.is_some())).collect())
 }
 
 /// Links records as they come and signs the head every minute, until `stop` is ready; then links
@@ -45,8 +90,7 @@ pub async fn keep_until(app: &App, stop: impl Future<Output = ()>) {
             } => {}
         }
     }
-    let mut now = None;
-    if let Err(error) = link_and_sign(app, &mut now).await {
+    if let Err(error) = settle(app).await {
         tracing::error!(error = ?error.source,
             "The head of the audit chain could not be signed at the stop; the next start does it.");
     }

@@ -35,7 +35,7 @@ pub async fn lease_tasks(
         if !tasks.is_empty() || now >= give_up {
             return Ok(LeaseAnswer { server_time: app.clock().now(), tasks });
         }
-        hints.wait(POLL.min(give_up - now)).await;
+        hints.wait(POLL.min(give_up.saturating_sub(now))).await;
     }
 }
 

@@ -22,6 +22,11 @@ pub async fn heartbeat(
         .ok()
         .filter(|key| key.len() == 32)
         .ok_or_else(|| AppError::invalid("public_key", "must be 32 bytes in base64"))?;
+    if beat.connector_id.as_ref().is_some_and(|id| *id != actor.connector_id) {
+        tracing::warn!(connector.id = %actor.connector_id,
+            "A connector process was started under another id than its token's.");
+        return Err(AppError::unauthorized());
+    }
     let head = app.store().audit_head().await?;
     let answer = app
         .store()

@@ -17,11 +17,14 @@ use serde_json::json;
 use super::{discovered, presence::check_version};
 use crate::{
     App, ConnectorActor, crash_points,
-    error::AppError,
+    error::{AppError, ErrorKind},
     lifecycle::{Because, begin_ending, desired_changed, settle},
     reconcile,
     trail::record,
 };
+
+/// How often storing a result is tried when others change the same rows.
+const MOST_TRIES: u32 = 5;
 
 /// The longest back-off after an error that the target itself returned.
 const LONGEST_BACK_OFF_SEC: i64 = 60;
@@ -60,7 +63,15 @@ pub async fn task_result(
             Outcome::Failed(fault) => store_fault(tx, &actor.audit(), &task, fault).await,
         }
     };
-    app.store().write(store_result).await?;
+    let mut tries = 1;
+    // Somebody else changed a row meanwhile, or a newer lease was handed out: look again. What
+    // is then no longer the newest is ignored above.
+    while let Err(error) = app.store().write(&store_result).await {
+        if error.kind != ErrorKind::Conflict || tries == MOST_TRIES {
+            return Err(error);
+        }
+        tries += 1;
+    }
     app.store().wake().notify(Wake::Tasks);
     app.store().wake().notify(Wake::Jobs);
     app.crash_point(crash_points::RESULT_STORED);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     ids::{IntegrationId, SessionId, UserId},
     integration::Integration,
@@ -19,6 +19,9 @@ use crate::{App, error::AppError};
 const ENDING: i32 = 100;
 /// Priority of work that begins access.
 const GRANTING: i32 = 50;
+
+/// How far the clocks of server, connector and target may be apart without harm to a joiner.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(2);
 
 /// The letters of base 32 in lower case (RFC 4648), for principal names.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -46,8 +49,14 @@ pub(crate) async fn join_or_open_session(
     grantee: &UserId,
     has_credentials: bool,
 ) -> Result<AccessSession, AppError> {
-    if let Some(session) = tx.find_live_session(integration, grantee).await? {
-        return Ok(session);
+    if let Some(mut session) = tx.find_live_session(integration, grantee).await? {
+        let units = tx.units_of_session(&session.id).await?;
+        if takes_joiners(&units, tx.now()) {
+            return Ok(session);
+        }
+        session.state = SessionState::Ending;
+        let due = tx.now();
+        desired_changed(tx, &mut session, &units, due).await?;
     }
     let generation = tx.next_generation(integration, grantee).await?;
     let now = tx.now();
@@ -73,6 +82,15 @@ pub(crate) async fn join_or_open_session(
     };
     tx.insert_session(&session).await?;
     Ok(session)
+}
+
+/// Whether a session with these units lasts long enough to be joined. One whose last end is at
+/// hand does not, even before its timer has run: the connector ends it by its own clock.
+fn takes_joiners(units: &[RequestUnit], now: Timestamp) -> bool {
+    units
+        .iter()
+        .filter(|unit| unit.state.is_desired())
+        .any(|unit| unit.ends_at.is_none_or(|end| end.duration_since(now) > CLOCKS_DIFFER))
 }
 
 /// Notes that what `session` should hold has changed: bumps its desired version, closes it to

@@ -307,21 +307,20 @@ async fn file(
             AppError::refused(codes::JUSTIFICATION_REQUIRED, problem.to_string())
                 .with_field("justification", problem.to_string())
         })?;
-        let (request, units) = draft(tx, app, &asked, command, part).await?;
+        let (request, units) = draft(now, app, &asked, command, part);
         filed.push(store(tx, app, actor, request, units, again).await?);
     }
     Ok(filed)
 }
 
 /// The request for one part, frozen as it is asked.
-async fn draft(
-    tx: &mut Tx,
+fn draft(
+    now: Timestamp,
     app: &App,
     asked: &Asked,
     command: &RequestAccess,
     part: &Part<'_>,
-) -> Result<(AccessRequest, Vec<RequestUnit>), AppError> {
-    let now = tx.now();
+) -> (AccessRequest, Vec<RequestUnit>) {
     let id = RequestId::generate(now, app.rng());
     let units: Vec<RequestUnit> = part
         .entitlements
@@ -356,7 +355,7 @@ async fn draft(
         version: 1,
     };
     request.digest = digest::request_digest(&request, &units);
-    Ok((request, units))
+    (request, units)
 }
 
 fn unit(app: &App, now: Timestamp, request: &RequestId, asked: &Entitlement) -> RequestUnit {

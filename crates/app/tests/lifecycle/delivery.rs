@@ -14,7 +14,7 @@ on_both_databases! {
         ground.flow("read", Some(60), &[]).await;
         let request = ground.ask(&["orders"], None).await;
         assert_eq!(ground.lease().await.len(), 1);
-        another_process(&mut ground);
+        another_process(ground);
         ground.beat(None).await;
         assert!(ground.lease().await.is_empty(), "the lease still holds");
         ground.pass(11).await;
@@ -26,7 +26,7 @@ on_both_databases! {
         ground.flow("read", Some(60), &[]).await;
         let request = ground.ask(&["orders"], None).await;
         assert_eq!(ground.lease().await.len(), 1);
-        let former = another_process(&mut ground);
+        let former = another_process(ground);
         ground.beat(Some(former)).await;
         ground.settle().await;
         assert_eq!(ground.state(&request).await, RequestState::Active);

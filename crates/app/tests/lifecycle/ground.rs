@@ -42,30 +42,31 @@ pub const TABLES: [&str; 3] = ["orders", "customers", "invoices"];
 pub const PERMISSION: &str = "READ_ONLY";
 const RESOURCE_TYPE: &str = "postgresql-table";
 
-/// Runs a test on both databases.
+/// Runs each test on both databases.
 #[macro_export]
 macro_rules! on_both_databases {
-    ($($(#[$meta:meta])* async fn $name:ident($ground:ident) $body:block)*) => {$(
-        mod $name {
-            #[allow(unused_imports, reason = "not every test needs every name")]
-            use super::*;
+    ($(async fn $name:ident($ground:ident) $body:block)*) => {$(
+        async fn $name($ground: &mut $crate::ground::Ground) $body
 
-            async fn run(mut $ground: $crate::ground::Ground) {
-                $body
-                $ground.leaves_nothing_behind().await;
+        mod $name {
+            use latchkey_testkit::DatabaseKind;
+
+            use $crate::ground::Ground;
+
+            async fn run(kind: DatabaseKind) {
+                let mut ground = Ground::new(kind).await;
+                super::$name(&mut ground).await;
+                ground.leaves_nothing_behind().await;
             }
 
-            $(#[$meta])*
             #[tokio::test]
             async fn on_sqlite() {
-                run($crate::ground::Ground::new(latchkey_testkit::DatabaseKind::Sqlite).await).await;
+                run(DatabaseKind::Sqlite).await;
             }
 
-            $(#[$meta])*
             #[tokio::test]
             async fn on_postgres() {
-                let kind = latchkey_testkit::DatabaseKind::BOTH[1];
-                run($crate::ground::Ground::new(kind).await).await;
+                run(DatabaseKind::BOTH[1]).await;
             }
         }
     )*};

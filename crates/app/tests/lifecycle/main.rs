@@ -1,6 +1,7 @@
 //! The course of a request through the app's use cases, on both databases, with a connector
 //! that speaks the protocol and a target whose contents the test can read.
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+#![expect(clippy::panic, reason = "a test says what is wrong by failing")]
 #![expect(clippy::indexing_slicing, reason = "a test says what is wrong by failing")]
 
 mod ground;

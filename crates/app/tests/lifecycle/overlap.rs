@@ -40,6 +40,8 @@ on_both_databases! {
         assert_eq!(ground.state(&first).await, RequestState::Revoked);
         assert_eq!(ground.state(&second).await, RequestState::Active);
         assert_eq!(ground.held().len(), 1);
+        let principal = ground.target.keys().next().unwrap();
+        assert!(principal.ends_with("_2"), "{principal} is of the next generation");
         ground.pass(60).await;
         ground.settle().await;
         assert!(ground.target.is_empty());
