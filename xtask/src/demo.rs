@@ -42,8 +42,9 @@ pub(crate) fn run(once: bool) -> Result<()> {
     narrator.chapter("A shop's database");
     let (server, secret) = shop::open(&mut narrator)?;
     narrator.chapter("A Latchkey server, three people, and a connector beside the database");
-    let mut installation = Installation::start(&mut narrator)?;
-    story::tell(&mut narrator, &server, &secret, &mut installation)?;
+    let installation = Installation::start(&mut narrator)?;
+    let told = story::tell(&mut narrator, &server, &secret, &installation);
+    told.inspect_err(|_| eprintln!("{}", installation.log_ends()))?;
     println!("\nAll of it took {:.0} s after the build.", watch.elapsed().as_secs_f64());
 
     if once {

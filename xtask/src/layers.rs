@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("latchkey", &["*"]),
     ("latchkey-testkit", &["*"]),
     ("latchkey-systems", &[]),
-    ("latchkey-bench", &["systems"]),
+    ("latchkey-bench", &["*"]),
     ("latchkey-e2e", &["*"]),
     ("xtask", &["systems"]),
 ];

@@ -1,13 +1,14 @@
 //! A Latchkey of the demo's own: a data folder, a server, a connector process, three people.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use latchkey_systems::{Program, free_port, wait_until};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::Left;
 use super::narrator::Narrator;
@@ -28,7 +29,7 @@ pub(super) struct Person {
 
 pub(super) struct Installation {
     address: SocketAddr,
-    folder: PathBuf,
+    folder: TempDir,
     server: Program,
     connector: Program,
     pub(super) admin: Person,
@@ -39,7 +40,8 @@ pub(super) struct Installation {
 impl Installation {
     /// Makes the people by `latchkey admin`, then starts server and connector.
     pub(super) fn start(narrator: &mut Narrator) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("latchkey-demo-").tempdir()?.keep();
+        let made = tempfile::Builder::new().prefix("latchkey-demo-").tempdir()?;
+        let folder = made.path().to_owned();
         let admin = person(&folder, narrator, "Ada", "ada@example.com", "bootstrap")?;
         let requestor = person(&folder, narrator, "Rosa", "rosa@example.com", "user")?;
         let approver = person(&folder, narrator, "Abel", "abel@example.com", "user")?;
@@ -71,7 +73,7 @@ impl Installation {
             &format!("pid {}, /readyz answers 200", server.pid().unwrap_or_default()),
         );
 
-        let made =
+        let issued =
             command_line(&folder, &["admin", "connector-token", "create", "--id", CONNECTOR])?;
         let mut connect = Command::new(program("latchkey")?);
         connect
@@ -84,7 +86,7 @@ impl Installation {
                 "--data",
             ])
             .arg(folder.join("connector"))
-            .env("LATCHKEY_CONNECTOR_TOKEN", text_of(&made, "token")?);
+            .env("LATCHKEY_CONNECTOR_TOKEN", text_of(&issued, "token")?);
         let mut connector = Program::start(&mut connect, &folder.join("connector.log"))?;
         let mut as_admin = Client::new(address, Some(&admin.token))?;
         let path = format!("/api/admin/v3/connectors/{CONNECTOR}");
@@ -97,7 +99,7 @@ impl Installation {
             &format!("latchkey connector --id {CONNECTOR}"),
             &format!("pid {}, status CONNECTED", connector.pid().unwrap_or_default()),
         );
-        Ok(Self { address, folder, server, connector, admin, requestor, approver })
+        Ok(Self { address, folder: made, server, connector, admin, requestor, approver })
     }
 
     pub(super) fn url(&self) -> String {
@@ -105,7 +107,17 @@ impl Installation {
     }
 
     pub(super) fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
+    }
+
+    /// The last lines of both logs, for a step that went wrong.
+    pub(super) fn log_ends(&self) -> String {
+        let end = |program: &Program| {
+            let log = program.log();
+            let lines: Vec<&str> = log.lines().collect();
+            lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+        };
+        format!("server:\n{}\nconnector:\n{}", end(&self.server), end(&self.connector))
     }
 
     pub(super) fn client(&self, person: &Person) -> Result<Client> {
@@ -120,19 +132,17 @@ impl Installation {
 
     /// Runs `latchkey …` on this installation and returns what it printed.
     pub(super) fn command_line(&self, words: &[&str]) -> Result<String> {
-        run_command_line(&self.folder, words)
+        run_command_line(self.folder.path(), words)
     }
 
     pub(super) fn stop(mut self) -> Result<()> {
         self.connector.stop()?;
-        self.server.stop()?;
-        std::fs::remove_dir_all(&self.folder)?;
-        Ok(())
+        self.server.stop()
     }
 
     pub(super) fn leave(self) -> Result<Left> {
         let programs = vec![self.connector.leave()?, self.server.leave()?];
-        Ok(Left { programs, folder: self.folder })
+        Ok(Left { programs, folder: self.folder.keep() })
     }
 }
 

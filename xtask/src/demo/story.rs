@@ -1,9 +1,10 @@
 //! What happens: asking, deciding, connecting, ending, proving.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use latchkey_systems::{Postgres, wait_until};
+use latchkey_systems::{Postgres, find_program, wait_until};
 use serde_json::{Value, json};
 
 use super::installation::{CONNECTOR, Installation, Person, text_of};
@@ -19,7 +20,7 @@ pub(super) fn tell(
     narrator: &mut Narrator,
     server: &Postgres,
     secret: &ProvisionerSecret,
-    installation: &mut Installation,
+    installation: &Installation,
 ) -> Result<()> {
     let mut ada = installation.client(&installation.admin)?;
     let mut rosa = installation.client(&installation.requestor)?;
@@ -46,6 +47,9 @@ pub(super) fn tell(
     end_on_time(narrator, server, &mut rosa, &mut abel)?;
 
     narrator.chapter("All of it is on record");
+    if let Some(receipt) = receipt_of(installation, &request)? {
+        narrator.evidence("the receipt, as it is stored with the first request", &receipt);
+    }
     let verdict = installation.command_line(&["audit", "verify"])?;
     narrator.evidence("latchkey audit verify", &verdict);
     Ok(())
@@ -314,6 +318,22 @@ fn sessions_of(server: &Postgres, login: &Login) -> u32 {
 fn roles_of(server: &Postgres, login: &Login) -> u32 {
     let sql = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{}'", login.username);
     server.sql("postgres", &sql).ok().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX)
+}
+
+/// What was read back at the target when the request ended, from the database file itself.
+/// `None` on a machine without Python, whose SQLite reads it.
+fn receipt_of(installation: &Installation, request: &str) -> Result<Option<String>> {
+    let Some(python) = find_program("python3") else { return Ok(None) };
+    let output = Command::new(python)
+        .args(["-c", include_str!("receipt.py")])
+        .arg(installation.folder())
+        .arg(request)
+        .stdin(Stdio::null())
+        .output()?;
+    if !output.status.success() {
+        bail!("no receipt: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(Some(String::from_utf8(output.stdout)?))
 }
 
 /// Reads an object until one of its members has one of these values.
