@@ -15,7 +15,7 @@ use crate::{
     actor::Actor,
     authorization::Operation,
     error::{AppError, FieldError},
-    flows::pins,
+    flows::pins::{self, NewIdentity},
     lifecycle::{Because, end_everything_of_user},
     paging::{Page, PageRequest},
     roles, texts, trail,
@@ -202,8 +202,7 @@ pub(crate) async fn insert_user(tx: &mut Tx, actor: &Actor, user: &User) -> Resu
     tx.insert_user(user).await?;
     let detail = json!({ "email": user.email });
     trail::record(tx, &actor.audit(), "user.created", "user", user.id.as_str(), detail).await?;
-    pins::pin_waiting_conditions(tx, &actor.audit()).await?;
-    Ok(())
+    pins::pin_waiting_conditions(tx, &actor.audit(), NewIdentity::User(user)).await
 }
 
 async fn view(tx: &mut Tx, user: User) -> Result<UserView, StoreError> {

@@ -8,11 +8,11 @@ use latchkey_domain::{
     audit::AuditActor,
     flow::{AccessFlow, Condition, FlowPolicy, MatchOperator},
     ids::GroupId,
-    people::normalize_email,
+    people::{Group, User, normalize_email},
     policy::matching::{GROUP, USER, names_group, names_user},
 };
 use latchkey_store::{PageQuery, StoreError, Tx};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{error::AppError, trail, users};
 
@@ -40,30 +40,41 @@ pub(super) async fn pin(
     Ok(())
 }
 
-/// Pins the conditions of every flow that waited for an identity which exists now. Called where
-/// identities are made or renamed.
+/// An identity that was just made or renamed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NewIdentity<'a> {
+    /// A user.
+    User(&'a User),
+    /// A group.
+    Group(&'a Group),
+}
+
+impl NewIdentity<'_> {
+    /// The identity's id, if `value` of this condition means it.
+    fn meant_by(self, value: &str, condition: &Condition) -> Option<String> {
+        match (self, condition.attribute_type.as_str()) {
+            (Self::User(user), USER) if names_user(value, user, condition) => {
+                Some(user.id.to_string())
+            }
+            (Self::Group(group), GROUP) if names_group(value, group, condition) => {
+                Some(group.id.to_string())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Pins the conditions of every flow that waited for this identity.
 pub(crate) async fn pin_waiting_conditions(
     tx: &mut Tx,
     actor: &AuditActor,
+    identity: NewIdentity<'_>,
 ) -> Result<(), AppError> {
     for mut flow in tx.list_flows(&PageQuery::all()).await? {
-        let mut pinned = Vec::new();
-        for condition in conditions_mut(&mut flow.policy) {
-            if !pinnable(condition) {
-                continue;
-            }
-            let count = condition.values().len();
-            condition.pinned_ids.resize(count, None);
-            for at in 0..count {
-                let waits = condition.pinned_ids.get(at).is_some_and(Option::is_none);
-                let Some(value) = condition.values().get(at).filter(|_| waits) else { continue };
-                let Some(id) = identity(tx, condition, value).await? else { continue };
-                pinned.push(json!({ "text": value, "id": id }));
-                if let Some(place) = condition.pinned_ids.get_mut(at) {
-                    *place = Some(id);
-                }
-            }
-        }
+        let pinned: Vec<Value> = conditions_mut(&mut flow.policy)
+            .filter(|condition| pinnable(condition))
+            .flat_map(|condition| pin_waiting(condition, identity))
+            .collect();
         if !pinned.is_empty() {
             tx.update_flow(&mut flow).await?;
             let detail = json!({ "pinned": pinned });
@@ -72,6 +83,23 @@ pub(crate) async fn pin_waiting_conditions(
         }
     }
     Ok(())
+}
+
+/// Pins the values of one condition that mean the identity; tells which.
+fn pin_waiting(condition: &mut Condition, identity: NewIdentity<'_>) -> Vec<Value> {
+    let mut pins = std::mem::take(&mut condition.pinned_ids);
+    pins.resize(condition.values().len(), None);
+    let mut pinned = Vec::new();
+    for (value, pin) in condition.values().iter().zip(&mut pins) {
+        if pin.is_none()
+            && let Some(id) = identity.meant_by(value, condition)
+        {
+            pinned.push(json!({ "text": value, "id": id }));
+            *pin = Some(id);
+        }
+    }
+    condition.pinned_ids = pins;
+    pinned
 }
 
 /// Whether the condition compares ids of identities that are kept here.

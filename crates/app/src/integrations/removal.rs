@@ -17,7 +17,7 @@ use crate::{
     actor::Actor,
     authorization::Operation,
     error::{AppError, codes},
-    lifecycle::{Because, end_or_cancel, enter, lock_claims_of, settle},
+    lifecycle::{Because, begin_ending, end_or_cancel, lock_claims_of, settle},
     trail,
 };
 
@@ -102,6 +102,9 @@ pub async fn retire_integration(
                 requests_ended += u64::from(settle_without_proof(tx, actor, request).await?);
             }
             tx.delete_tasks_of_integration(id).await?;
+            // A discovery run that finds nothing: none of its entitlements can be asked for.
+            let run = tx.begin_sync(id).await?;
+            tx.finish_sync(id, &run).await?;
             integration.status = IntegrationStatus::Disabled;
             let reason = format!("retired: {}", because.trim());
             tx.set_integration_status(id, integration.status, Some(&reason), None).await?;
@@ -175,13 +178,14 @@ async fn settle_without_proof(
     let units = tx.units_of(id).await?;
     lock_claims_of(tx, &seen.grantee_id, &units).await?;
     let Some(mut request) = tx.lock_request(id).await? else { return Ok(false) };
-    let units = tx.units_of(id).await?;
+    let mut units = tx.units_of(id).await?;
     let claims_left = units.iter().any(|unit| unit.state.is_claim());
     let audit = actor.audit();
     if !claims_left && matches!(request.state, RequestState::Granting | RequestState::Active) {
-        let reason = Some(Because::TargetRetired.words());
-        enter(tx, &audit, &mut request, RequestState::Revoking, reason, json!({})).await?;
+        let because = Because::TargetRetired;
+        begin_ending(tx, &audit, &mut request, &mut units, &because).await?;
+    } else {
+        settle(tx, &audit, &mut request, &units).await?;
     }
-    settle(tx, &audit, &mut request, &units).await?;
     Ok(request.state.is_final())
 }

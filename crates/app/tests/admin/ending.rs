@@ -21,8 +21,8 @@ use crate::{
 
 both_databases! {
     async fn b02_a_disabled_user_holds_and_waits_for_nothing(ground) {
-        let admin = first_admin(&ground).await;
-        let token = token_for(&ground, &ground.ana.user).await;
+        let admin = first_admin(ground).await;
+        let token = token_for(ground, &ground.ana.user).await;
         ground.flow("free", Some(60), &[]).await;
         let live = ground.ask(&[TABLES[0]], None).await;
         ground.settle().await;
@@ -35,11 +35,11 @@ both_databases! {
         assert_eq!(ground.state(&live).await, RequestState::Revoked);
         assert!(ground.held().is_empty());
         disable_user(&ground.app, &admin, "ana@example.com").await.unwrap();
-        assert_eq!(records_of(&ground, "user.disabled").await, 1);
+        assert_eq!(records_of(ground, "user.disabled").await, 1);
     }
 
     async fn a_deleted_flow_ends_what_it_governs(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let free = ground.flow("free", Some(60), &[]).await;
         let live = ground.ask(&[TABLES[0]], None).await;
         ground.settle().await;
@@ -55,7 +55,7 @@ both_databases! {
     }
 
     async fn a_flow_that_is_switched_off_keeps_live_access(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let free = ground.flow("free", Some(60), &[]).await;
         let live = ground.ask(&[TABLES[0]], None).await;
         ground.settle().await;
@@ -72,10 +72,11 @@ both_databases! {
     }
 
     async fn b04_an_integration_in_use_is_not_deleted(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let flow = ground.flow("asked", Some(60), &[&ground.bob]).await;
         let pending = ground.ask(&[TABLES[0]], None).await;
-        let refused = delete_integration(&ground.app, &admin, &ground.integration).await.unwrap_err();
+        let refused =
+            delete_integration(&ground.app, &admin, &ground.integration).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Conflict);
         assert!(refused.message.contains("\"asked\""), "{refused}");
         assert!(refused.message.contains(&format!("AR-{}", pending.request.number)), "{refused}");
@@ -86,7 +87,8 @@ both_databases! {
         ground.settle().await;
         let off = latchkey_app::flows::FlowCommand { active: false, ..command("free") };
         update_flow(&ground.app, &admin, &free.id, off).await.unwrap();
-        let refused = delete_integration(&ground.app, &admin, &ground.integration).await.unwrap_err();
+        let refused =
+            delete_integration(&ground.app, &admin, &ground.integration).await.unwrap_err();
         assert!(refused.message.contains("live access"), "{refused}");
         delete_flow(&ground.app, &admin, &free.id).await.unwrap();
         ground.settle().await;
@@ -94,7 +96,7 @@ both_databases! {
     }
 
     async fn what_claims_hang_on_stays_while_they_live(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let command = |role: &str| {
             let serde_json::Value::Object(config) =
                 json!({ "hostname": "h", "secret_ref": "env:SHOP", "role": role })
@@ -115,7 +117,7 @@ both_databases! {
     }
 
     async fn a_retired_target_closes_its_claims_without_proof(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         ground.flow("free", Some(60), &[]).await;
         let live = ground.ask(&[TABLES[0], TABLES[1]], None).await;
         ground.settle().await;
@@ -127,15 +129,26 @@ both_databases! {
         let silent = retire_integration(&ground.app, &Actor::command_line(), id, " ").await;
         assert_eq!(kind_of(silent), ErrorKind::Invalid);
 
-        let retired = retire_integration(&ground.app, &Actor::command_line(), id, "rack sold").await.unwrap();
+        let retired =
+            retire_integration(&ground.app, &Actor::command_line(), id, "rack sold").await.unwrap();
         assert_eq!((retired.claims_not_proven, retired.requests_ended), (2, 1));
         assert_eq!(ground.state(&live).await, RequestState::Revoked);
         let view = get_integration(&ground.app, &admin, id).await.unwrap();
         assert_eq!(view.integration.status, IntegrationStatus::Disabled);
         assert_eq!(view.integration.status_detail.as_deref(), Some("retired: rack sold"));
-        assert_eq!(kind_of(refresh_integration(&ground.app, &admin, id).await), ErrorKind::Conflict);
-        assert_eq!(records_of(&ground, "integration.retired").await, 1);
-        assert_eq!(records_of(&ground, "access_session.not_proven").await, 1);
+        assert_eq!(
+            kind_of(refresh_integration(&ground.app, &admin, id).await),
+            ErrorKind::Conflict
+        );
+        assert_eq!(records_of(ground, "integration.retired").await, 1);
+        assert_eq!(records_of(ground, "access_session.not_proven").await, 1);
+
+        let command = latchkey_app::requests::RequestAccess {
+            entitlements: vec![ground.entitlement(TABLES[0])],
+            ..latchkey_app::requests::RequestAccess::default()
+        };
+        let asked = latchkey_app::requests::request_access(&ground.app, &ground.ana, command).await;
+        assert_eq!(kind_of(asked), ErrorKind::Invalid, "nothing of it can be asked for any more");
 
         let again = retire_integration(&ground.app, &admin, id, "rack sold").await.unwrap();
         assert_eq!((again.claims_not_proven, again.requests_ended), (0, 0));

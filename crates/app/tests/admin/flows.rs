@@ -64,14 +64,14 @@ fn target(integration: &str) -> TargetInput {
     })
 }
 
-fn approved_by(group: &str) -> Option<ApproverPolicyInput> {
-    Some(ApproverPolicyInput {
+fn approved_by(group: &str) -> ApproverPolicyInput {
+    ApproverPolicyInput {
         approval_mode: ApprovalMode::AnyOf,
         approver_groups: vec![ApproverGroupInput {
             logical_operator: LogicalOperator::Or,
             approvers: vec![condition("group", &[group])],
         }],
-    })
+    }
 }
 
 fn first_requestor(view: &latchkey_app::flows::FlowView) -> &Condition {
@@ -80,7 +80,7 @@ fn first_requestor(view: &latchkey_app::flows::FlowView) -> &Condition {
 
 both_databases! {
     async fn references_are_ids_or_names_and_come_back_with_both(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         for (name, reference) in [("by name", "SHOP"), ("by id", ground.integration.as_str())] {
             let flow = FlowCommand { access_targets: vec![target(reference)], ..command(name) };
             let view = create_flow(&ground.app, &admin, flow).await.unwrap();
@@ -92,7 +92,7 @@ both_databases! {
     }
 
     async fn references_that_mean_nothing_are_all_named(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let mut flow = command("x");
         flow.access_targets = vec![
             target("nowhere"),
@@ -101,16 +101,19 @@ both_databases! {
         ];
         flow.requestors.conditions[0].source_integration_reference = Some("shop".to_owned());
         let fields = fields_of(create_flow(&ground.app, &admin, flow).await);
-        assert_eq!(fields.into_iter().collect::<Vec<_>>(), [
-            "access_targets[0].integration.integration_reference",
-            "access_targets[1].bundle.bundle_reference",
-            "access_targets[2].access_scope.access_scope_reference",
-            "requestors.conditions[0].source_integration_reference",
-        ]);
+        assert_eq!(
+            fields.into_iter().collect::<Vec<_>>(),
+            [
+                "access_targets[0].integration.integration_reference",
+                "access_targets[1].bundle.bundle_reference",
+                "access_targets[2].access_scope.access_scope_reference",
+                "requestors.conditions[0].source_integration_reference",
+            ]
+        );
     }
 
     async fn broken_rules_are_named(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let mut flow = command(" ");
         flow.requestors.conditions.clear();
         flow.access_targets.clear();
@@ -119,18 +122,21 @@ both_databases! {
         for field in ["name", "access_targets", "grant_duration_in_min"] {
             assert!(fields.contains(field), "{fields:?}");
         }
-        assert_eq!(records_of(&ground, "access_flow.created").await, 0);
+        assert_eq!(records_of(ground, "access_flow.created").await, 0);
     }
 
     async fn names_are_unique_without_letter_case(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let view = create_flow(&ground.app, &admin, command("Reads")).await.unwrap();
-        assert_eq!(kind_of(create_flow(&ground.app, &admin, command("reads")).await), ErrorKind::Conflict);
+        assert_eq!(
+            kind_of(create_flow(&ground.app, &admin, command("reads")).await),
+            ErrorKind::Conflict
+        );
         update_flow(&ground.app, &admin, &view.flow.id, command("READS")).await.unwrap();
     }
 
     async fn values_come_back_as_sent_beside_the_pinned_identity(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let view = create_flow(&ground.app, &admin, command("x")).await.unwrap();
         let condition = first_requestor(&view);
         assert_eq!(condition.values(), ["Ana@Example.com"]);
@@ -139,7 +145,7 @@ both_databases! {
     }
 
     async fn text_operators_are_not_pinned(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let mut flow = command("x");
         flow.requestors.conditions[0].match_operator = Some(MatchOperator::Contains);
         let view = create_flow(&ground.app, &admin, flow).await.unwrap();
@@ -147,7 +153,7 @@ both_databases! {
     }
 
     async fn a_condition_waits_for_somebody_of_that_address(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let mut flow = command("x");
         flow.requestors.conditions[0] = condition("user", &["ana@example.com", "dan@example.com"]);
         let before = create_flow(&ground.app, &admin, flow).await.unwrap();
@@ -156,14 +162,14 @@ both_databases! {
         let after = get_flow(&ground.app, &admin, &before.flow.id).await.unwrap();
         assert_eq!(first_requestor(&after).pinned_ids[1], Some(dan.id.to_string()));
         assert_eq!(after.flow.version, before.flow.version + 1);
-        assert_eq!(records_of(&ground, "access_flow.pinned").await, 1);
+        assert_eq!(records_of(ground, "access_flow.pinned").await, 1);
     }
 
     async fn b06_a_group_that_takes_over_a_name_inherits_nothing(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let named = |name: &str| CreateGroup { name: name.to_owned(), ..CreateGroup::default() };
         let old = create_group(&ground.app, &admin, named("DBA")).await.unwrap().group;
-        let flow = FlowCommand { approver_policy: approved_by("dba"), ..command("x") };
+        let flow = FlowCommand { approver_policy: Some(approved_by("dba")), ..command("x") };
         let view = create_flow(&ground.app, &admin, flow.clone()).await.unwrap();
         rename_group(&ground.app, &admin, &old.id, "Old DBA".to_owned()).await.unwrap();
         create_group(&ground.app, &admin, named("DBA")).await.unwrap();
@@ -173,16 +179,22 @@ both_databases! {
             policy.approver_groups[0].approvers[0].pinned_ids.clone()
         };
         let id = &view.flow.id;
-        assert_eq!(pinned(&get_flow(&ground.app, &admin, id).await.unwrap()), [Some(old.id.to_string())]);
+        assert_eq!(
+            pinned(&get_flow(&ground.app, &admin, id).await.unwrap()),
+            [Some(old.id.to_string())]
+        );
         let saved_again = update_flow(&ground.app, &admin, id, flow).await.unwrap();
         assert_eq!(pinned(&saved_again), [Some(old.id.to_string())]);
     }
 
     async fn b04_a_group_that_a_flow_names_is_not_deleted(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let named = CreateGroup { name: "DBA".to_owned(), ..CreateGroup::default() };
         let group = create_group(&ground.app, &admin, named).await.unwrap().group;
-        let flow = FlowCommand { approver_policy: approved_by(group.id.as_str()), ..command("Reads") };
+        let flow = FlowCommand {
+            approver_policy: Some(approved_by(group.id.as_str())),
+            ..command("Reads")
+        };
         let view = create_flow(&ground.app, &admin, flow).await.unwrap();
         let refused = delete_group(&ground.app, &admin, &group.id).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Conflict);
@@ -192,10 +204,16 @@ both_databases! {
     }
 
     async fn what_is_not_enforced_yet_is_told(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let mut flow = command("x");
-        assert!(create_flow(&ground.app, &admin, flow.clone()).await.unwrap().unsupported_members.is_empty());
-        flow.name = "y".to_owned();
+        assert!(
+            create_flow(&ground.app, &admin, flow.clone())
+                .await
+                .unwrap()
+                .unsupported_members
+                .is_empty()
+        );
+        "y".clone_into(&mut flow.name);
         flow.settings.require_mfa = true;
         flow.settings.max_extensions = 1;
         flow.settings.extension_duration_in_min = 30;
@@ -204,8 +222,12 @@ both_databases! {
     }
 
     async fn an_update_replaces_everything_and_counts(ground) {
-        let admin = first_admin(&ground).await;
-        let with_approvers = FlowCommand { description: Some("why".to_owned()), approver_policy: approved_by("x"), ..command("x") };
+        let admin = first_admin(ground).await;
+        let with_approvers = FlowCommand {
+            description: Some("why".to_owned()),
+            approver_policy: Some(approved_by("x")),
+            ..command("x")
+        };
         let view = create_flow(&ground.app, &admin, with_approvers).await.unwrap();
         let updated = update_flow(&ground.app, &admin, &view.flow.id, command("x")).await.unwrap();
         assert_eq!(updated.flow.description, None);
@@ -217,7 +239,7 @@ both_databases! {
     }
 
     async fn somebody_without_the_role_learns_nothing(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let view = create_flow(&ground.app, &admin, command("x")).await.unwrap();
         let unknown = latchkey_domain::ids::FlowId::new("unknown");
         let bob: &Actor = &ground.bob;

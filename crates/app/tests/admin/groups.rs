@@ -32,16 +32,16 @@ async fn members(ground: &Ground, admin: &Actor, id: &GroupId) -> Vec<String> {
 
 both_databases! {
     async fn a_group_may_be_empty(ground) {
-        let admin = first_admin(&ground).await;
-        let group = new_group(&ground, &admin, "Data", &[]).await.group;
-        assert!(members(&ground, &admin, &group.id).await.is_empty());
+        let admin = first_admin(ground).await;
+        let group = new_group(ground, &admin, "Data", &[]).await.group;
+        assert!(members(ground, &admin, &group.id).await.is_empty());
         assert_eq!(get_group(&ground.app, &admin, &group.id).await.unwrap().group, group);
     }
 
     async fn names_are_unique_without_letter_case(ground) {
-        let admin = first_admin(&ground).await;
-        let data = new_group(&ground, &admin, "Data", &[]).await.group;
-        let other = new_group(&ground, &admin, "Other", &[]).await.group;
+        let admin = first_admin(ground).await;
+        let data = new_group(ground, &admin, "Data", &[]).await.group;
+        let other = new_group(ground, &admin, "Other", &[]).await.group;
         let again = CreateGroup { name: "DATA".to_owned(), ..CreateGroup::default() };
         assert_eq!(kind_of(create_group(&ground.app, &admin, again).await), ErrorKind::Conflict);
         let clash = rename_group(&ground.app, &admin, &other.id, "data".to_owned()).await;
@@ -54,41 +54,47 @@ both_databases! {
     }
 
     async fn an_address_of_nobody_is_named(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let emails = ["BOB@example.com", "who@example.com", "bob@example.com", "x"];
         let emails: Vec<String> = emails.map(str::to_owned).to_vec();
         let command = CreateGroup { name: "Data".to_owned(), members_emails: emails.clone() };
         let fields = fields_of(create_group(&ground.app, &admin, command).await);
-        assert_eq!(fields.into_iter().collect::<Vec<_>>(), ["members_emails[1]", "members_emails[3]"]);
-        let group = new_group(&ground, &admin, "Data", &["cleo"]).await.group;
+        assert_eq!(
+            fields.into_iter().collect::<Vec<_>>(),
+            ["members_emails[1]", "members_emails[3]"]
+        );
+        let group = new_group(ground, &admin, "Data", &["cleo"]).await.group;
         fields_of(replace_group_members(&ground.app, &admin, &group.id, &emails).await);
-        assert_eq!(members(&ground, &admin, &group.id).await, ["cleo"], "all or nothing");
+        assert_eq!(members(ground, &admin, &group.id).await, ["cleo"], "all or nothing");
         let unknown = add_group_member(&ground.app, &admin, &group.id, "who@example.com").await;
         assert_eq!(kind_of(unknown), ErrorKind::NotFound);
     }
 
     async fn members_come_and_go_once(ground) {
-        let admin = first_admin(&ground).await;
-        let group = new_group(&ground, &admin, "Data", &["bob", "bob"]).await.group;
+        let admin = first_admin(ground).await;
+        let group = new_group(ground, &admin, "Data", &["bob", "bob"]).await.group;
         for _ in 0..2 {
             add_group_member(&ground.app, &admin, &group.id, "CLEO@example.com").await.unwrap();
         }
-        assert_eq!(members(&ground, &admin, &group.id).await, ["bob", "cleo"]);
+        assert_eq!(members(ground, &admin, &group.id).await, ["bob", "cleo"]);
         for _ in 0..2 {
             remove_group_member(&ground.app, &admin, &group.id, "bob@example.com").await.unwrap();
         }
-        assert_eq!(members(&ground, &admin, &group.id).await, ["cleo"]);
-        assert_eq!(records_of(&ground, "group.member_added").await, 1);
-        assert_eq!(records_of(&ground, "group.member_removed").await, 1);
+        assert_eq!(members(ground, &admin, &group.id).await, ["cleo"]);
+        assert_eq!(records_of(ground, "group.member_added").await, 1);
+        assert_eq!(records_of(ground, "group.member_removed").await, 1);
         replace_group_members(&ground.app, &admin, &group.id, &[]).await.unwrap();
-        assert!(members(&ground, &admin, &group.id).await.is_empty());
+        assert!(members(ground, &admin, &group.id).await.is_empty());
         delete_group(&ground.app, &admin, &group.id).await.unwrap();
         assert_eq!(kind_of(get_group(&ground.app, &admin, &group.id).await), ErrorKind::NotFound);
-        assert_eq!(kind_of(delete_group(&ground.app, &admin, &group.id).await), ErrorKind::NotFound);
+        assert_eq!(
+            kind_of(delete_group(&ground.app, &admin, &group.id).await),
+            ErrorKind::NotFound
+        );
     }
 
     async fn a_group_from_an_identity_source_is_changed_there(ground) {
-        let admin = first_admin(&ground).await;
+        let admin = first_admin(ground).await;
         let group = Group {
             id: GroupId::new("synced"),
             name: "Synced".to_owned(),
@@ -98,7 +104,10 @@ both_databases! {
         };
         ground.write(async |tx| tx.insert_group(&group).await.unwrap()).await;
         let (app, id, bob) = (&ground.app, &group.id, "bob@example.com");
-        assert_eq!(kind_of(rename_group(app, &admin, id, "x".to_owned()).await), ErrorKind::Conflict);
+        assert_eq!(
+            kind_of(rename_group(app, &admin, id, "x".to_owned()).await),
+            ErrorKind::Conflict
+        );
         assert_eq!(kind_of(delete_group(app, &admin, id).await), ErrorKind::Conflict);
         assert_eq!(kind_of(add_group_member(app, &admin, id, bob).await), ErrorKind::Conflict);
         assert_eq!(kind_of(remove_group_member(app, &admin, id, bob).await), ErrorKind::Conflict);
