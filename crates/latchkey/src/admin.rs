@@ -112,7 +112,7 @@ async fn on(
     let app = installation::app(store, &settled.config, surroundings, owner.clone());
     let worked = work(&app).await.map_err(|error| say(&error));
     // Also after a refusal: it may be on record too.
-    let linked = latchkey_app::audit::link_all(&app).await.map_err(|error| say(&error));
+    let linked = latchkey_app::audit::settle(&app).await.map_err(|error| say(&error));
     let value = worked?;
     linked?;
     answer::object(&value)?;

@@ -1,0 +1,312 @@
+//! The command line: its words, its JSON habit, and clear errors for what cannot work.
+
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use latchkey_testkit::DatabaseKind;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    caller::{Caller, PATIENCE},
+    installation::{Installation, free_port},
+    process::{self, Process},
+};
+
+/// Runs words that are to fail; returns the exit code and what was said.
+fn refused(words: &[&str]) -> (i32, String) {
+    let output = process::run(words);
+    assert!(!output.status.success(), "{words:?} worked");
+    assert!(output.stdout.is_empty(), "{words:?} answered on standard output");
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn path(folder: &Path) -> &str {
+    folder.to_str().unwrap()
+}
+
+#[test]
+fn admin_commands_make_what_is_missing_and_answer_one_json_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("deep/data");
+    let admin = |words: &[&str]| -> Value {
+        let output = process::run([&["admin"], words, &["--data", path(&data)]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let names = ["--first-name", "Ada", "--last-name", "Lovelace"];
+    let made = admin(&[&["bootstrap", "--email", "ada@example.com"], &names[..]].concat());
+    assert!(made["user_id"].is_string() && made["expires_at"].is_null(), "{made}");
+    assert!(made["token"].as_str().unwrap().starts_with("lk_"), "{made}");
+    let key = fs::metadata(data.join("master.key")).unwrap();
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+
+    let bob = admin(&[&["user", "create", "--email", "bob@example.com"], &names[..]].concat());
+    assert!(bob["user_id"].is_string());
+    let group = admin(&["group", "create", "--name", "Engineers"]);
+    let member =
+        admin(&["group", "add-member", "--group", "Engineers", "--email", "bob@example.com"]);
+    assert_eq!(member, json!({ "group_id": group["group_id"], "user_id": bob["user_id"] }));
+    let role = admin(&["role", "grant", "--email", "bob@example.com", "--role", "Power User"]);
+    assert_eq!(role["roles"], json!(["Power User"]));
+    let role = admin(&["role", "revoke", "--email", "bob@example.com", "--role", "power user"]);
+    assert_eq!(role["roles"], json!([]));
+    let token = admin(&[
+        "token",
+        "create",
+        "--email",
+        "bob@example.com",
+        "--name",
+        "laptop",
+        "--scope",
+        "read",
+        "--scope",
+        "request",
+        "--expires-in",
+        "30d",
+    ]);
+    assert!(token["expires_at"].is_string() && token["user_id"] == bob["user_id"], "{token}");
+    let settings = admin(&["settings", "get"]);
+    assert_eq!(settings["approval_expiry_sec"], 86_400);
+    assert_eq!(
+        admin(&["settings", "set", "flow_selection", "strictest"])["flow_selection"],
+        "strictest"
+    );
+    assert_eq!(
+        admin(&["settings", "get", "flow_selection"]),
+        json!({ "flow_selection": "strictest" })
+    );
+    let connector = admin(&["connector-token", "create", "--id", "rack-1"]);
+    assert_eq!(connector["connector_id"], "rack-1");
+    assert!(connector["token"].as_str().unwrap().starts_with("lkc_"), "{connector}");
+    let disabled = admin(&["user", "disable", "--email", "bob@example.com"]);
+    assert_eq!(disabled["user_id"], bob["user_id"]);
+
+    let verified = process::run(["audit", "verify", "--data", path(&data)]);
+    let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!((&report["intact"], &report["unlinked"]), (&json!(true), &json!(0)), "{report}");
+}
+
+#[test]
+fn refusals_say_what_to_do_and_end_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = path(folder.path());
+    let names = ["--first-name", "A", "--last-name", "B", "--data", data];
+    let bootstrap = [&["admin", "bootstrap", "--email", "a@example.com"], &names[..]].concat();
+    assert!(process::run(&bootstrap).status.success());
+    for (words, expected) in [
+        (bootstrap.clone(), "there is an Admin already"),
+        (
+            vec!["admin", "user", "disable", "--email", "a@example.com", "--data", data],
+            "last active Admin",
+        ),
+        (
+            vec![
+                "admin",
+                "role",
+                "grant",
+                "--email",
+                "a@example.com",
+                "--role",
+                "King",
+                "--data",
+                data,
+            ],
+            "use one of Admin, Power User, Deployment, Viewer",
+        ),
+        (
+            vec![
+                "admin",
+                "token",
+                "create",
+                "--email",
+                "a@example.com",
+                "--scope",
+                "all",
+                "--data",
+                data,
+            ],
+            "use one of read, request, decide",
+        ),
+        (vec!["admin", "settings", "set", "colour", "red", "--data", data], "unknown setting"),
+        (
+            vec!["admin", "settings", "set", "approval_expiry_sec", "1", "--data", data],
+            "a whole number of seconds from 60",
+        ),
+        (vec!["admin", "reconcile", "--data", data], "repeat with --confirm"),
+        (
+            vec!["serve", "--data", data, "--database", "mysql://u:hunter2@h/d"],
+            "use sqlite:PATH or postgres://",
+        ),
+    ] {
+        let (code, said) = refused(&words);
+        assert_eq!(code, 1, "{words:?}: {said}");
+        assert!(said.contains(expected), "{words:?}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    let (code, said) = refused(&[
+        "admin",
+        "token",
+        "create",
+        "--email",
+        "a",
+        "--expires-in",
+        "90",
+        "--data",
+        data,
+    ]);
+    assert!(code == 2 && said.contains("write it like 90d"), "{said}");
+}
+
+#[test]
+fn an_unknown_key_in_the_file_is_refused_with_line_and_near_match() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("latchkey.toml"), "# ours\nlistne = \"127.0.0.1:1\"\n").unwrap();
+    let (code, said) = refused(&["serve", "--data", path(folder.path())]);
+    assert_eq!(code, 1);
+    assert!(said.contains("line 2") && said.contains("did you mean \"listen\""), "{said}");
+}
+
+#[tokio::test]
+async fn an_unknown_variable_is_logged_by_name_and_never_by_value() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.start(&[("LATCHKEY_LISTNE", "hunter2")]).await;
+    let log = installation.server.as_ref().unwrap().log();
+    assert!(log.contains("LATCHKEY_LISTNE") && !log.contains("hunter2"), "{log}");
+}
+
+#[test]
+fn a_busy_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = refused(&["serve", "--data", path(folder.path()), "--listen", &address]);
+    assert_eq!(code, 1);
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn a_wrong_database_is_named_without_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let url = format!("postgres://me:hunter2@127.0.0.1:{port}/latch");
+    let listen = format!("127.0.0.1:{}", free_port());
+    let data = path(folder.path());
+    for words in [
+        vec!["serve", "--data", data, "--listen", &listen, "--database", &url],
+        vec!["admin", "settings", "get", "--data", data, "--database", &url],
+    ] {
+        let (code, said) = refused(&words);
+        assert_eq!(code, 1);
+        assert!(said.contains("--database") && said.contains(&port.to_string()), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_server_over_the_same_sqlite_folder_is_refused() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.start(&[]).await;
+    let mut second = installation.start_server(free_port(), &[]);
+    let ended = second.wait("the second server's end", PATIENCE).await;
+    assert_eq!(ended.code(), Some(1));
+    assert!(second.log().contains("another `latchkey serve` uses"), "{}", second.log());
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let kind = DatabaseKind::Postgres(latchkey_testkit::systems::PostgresVersion::V15);
+    let installation = Installation::create(kind).await;
+    let database = crate::shop::connect(&installation.database_url()).await.unwrap();
+    database
+        .batch_execute("INSERT INTO schema_migrations VALUES (100000, 'from the future', 0)")
+        .await
+        .unwrap();
+    let mut words = vec!["admin".to_owned(), "settings".to_owned(), "get".to_owned()];
+    words.extend(installation.place());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (code, said) = refused(&words);
+    assert_eq!(code, 1);
+    assert!(said.contains("start a newer latchkey"), "{said}");
+}
+
+#[tokio::test]
+async fn another_master_key_is_refused() {
+    let installation = Installation::create(DatabaseKind::Sqlite).await;
+    fs::write(installation.data().join("master.key"), "00".repeat(32)).unwrap();
+    let data = installation.data();
+    let (code, said) = refused(&["admin", "settings", "get", "--data", path(&data)]);
+    assert_eq!(code, 1);
+    assert!(said.contains("master.key"), "{said}");
+}
+
+#[tokio::test]
+async fn a_connector_with_a_wrong_token_says_so_and_goes_on_trying() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.start(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = format!("http://127.0.0.1:{}", installation.port);
+    let data = folder.path().join("agent");
+    let words = ["connector", "--server", &server, "--id", "rack-1", "--data", path(&data)];
+    let (code, said) = refused(&words);
+    assert!(code == 1 && said.contains("LATCHKEY_CONNECTOR_TOKEN"), "{said}");
+    let mut command = process::command(words);
+    command.env("LATCHKEY_CONNECTOR_TOKEN", "lkc_wrong");
+    let mut agent = Process::start(command, &folder.path().join("agent.log"));
+    let heard = latchkey_testkit::wait_until("a word about the token", PATIENCE, async || {
+        agent.log().contains("connector-token create")
+    });
+    heard.await.unwrap();
+    assert!(agent.ended().is_none(), "it goes on trying");
+}
+
+#[tokio::test]
+async fn health_readiness_metrics_and_a_graceful_stop() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.launch(&[]);
+    let anybody = Caller::new(installation.port, None);
+    anybody.wait("health", "/healthz", |_| true).await;
+    installation.ready(installation.port).await;
+    let local = installation.admin.get("/api/admin/v3/connectors/local").await;
+    assert_eq!(local["id"], "local", "registered before the server is ready");
+    let (status, metrics) = anybody.call(Method::GET, "/metrics", None).await;
+    assert_eq!(status, 200, "{metrics}");
+    let (status, body) = anybody.call(Method::GET, "/api/nothing", None).await;
+    assert_eq!((status, &body["code"]), (404, &json!("NotFound")), "{body}");
+    let began = tokio::time::Instant::now();
+    installation.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    let log = installation.server.as_ref().unwrap().log();
+    assert!(log.contains("The server has stopped."), "{log}");
+}
+
+#[tokio::test]
+async fn doctor_finds_nothing_wrong_in_a_fresh_installation_and_says_what_local_cannot_do() {
+    let installation = Installation::create(DatabaseKind::Sqlite).await;
+    let mut words = vec!["doctor".to_owned()];
+    words.extend(installation.place());
+    let output = process::run(&words);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    for what in ["config", "folder", "keys", "database", "clock", "audit"] {
+        assert!(said.lines().any(|line| line.starts_with("ok") && line.contains(what)), "{said}");
+    }
+}
+
+#[test]
+fn doctor_names_an_empty_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let output = process::run(["doctor", "--data", path(&nowhere)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("admin bootstrap"));
+    assert!(!nowhere.exists(), "doctor makes nothing");
+}
+
+#[test]
+fn openapi_prints_the_document() {
+    let output = process::run(["openapi"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+}

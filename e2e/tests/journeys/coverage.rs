@@ -1,0 +1,268 @@
+//! Coverage that fails when you forget: every operation of the OpenAPI document is called without
+//! a token and with a token too weak, and every one that changes something leaves an audit
+//! record. The lists of what is left out only shrink.
+
+use latchkey_testkit::DatabaseKind;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    caller::Caller,
+    installation::{Installation, ask, credentials, revoke},
+    process,
+    shop::Shop,
+};
+
+/// Operations that need no token: what anybody may know.
+const OPEN: &[&str] = &[];
+
+/// Operations that change something and whose record is not looked for here, with the reason.
+const NOT_AUDITED_HERE: &[(&str, &str)] = &[
+    // Beats every three seconds; only a process that is new leaves a record.
+    ("POST /api/connector/v1/heartbeat", "a new process is recorded, a beat is not"),
+    ("POST /api/connector/v1/lease", "a lease changes nothing; the result is recorded"),
+    ("POST /api/connector/v1/tasks/{id}/result", "recorded with the request it settles"),
+    ("POST /api/user/v4/access-requests/dry-run", "changes nothing"),
+];
+
+struct Operation {
+    method: Method,
+    path: String,
+    needs: String,
+}
+
+impl Operation {
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// The path with something in the place of each parameter.
+    fn example(&self) -> String {
+        let mut path = String::new();
+        let mut inside = false;
+        for letter in self.path.chars() {
+            match letter {
+                '{' => {
+                    inside = true;
+                    path.push_str("nothing");
+                }
+                '}' => inside = false,
+                _ if inside => {}
+                letter => path.push(letter),
+            }
+        }
+        path
+    }
+}
+
+async fn operations(caller: &Caller) -> Vec<Operation> {
+    let document = caller.get("/openapi.json").await;
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else { continue };
+            if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()) {
+                continue;
+            }
+            let needs = operation["security"][0].as_object().and_then(|needs| needs.keys().next());
+            let needs = needs.cloned().unwrap_or_default();
+            operations.push(Operation { method, path: path.clone(), needs });
+        }
+    }
+    assert!(operations.len() > 30, "the document lists {} operations", operations.len());
+    operations
+}
+
+#[tokio::test]
+async fn every_operation_refuses_a_call_without_a_token_and_one_with_a_weak_token() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.start(&[]).await;
+    let nobody = Caller::new(installation.port, None);
+    let forged = Caller::new(installation.port, Some("lk_00000000000000000000000000000000"));
+    installation.person("rita");
+    let made = installation.admin_command(&[
+        "token",
+        "create",
+        "--email",
+        "ada@example.com",
+        "--scope",
+        "scim",
+    ]);
+    let weak = Caller::new(installation.port, made["token"].as_str());
+    let made = installation.admin_command(&["connector-token", "create", "--id", "rack-1"]);
+    let connector = Caller::new(installation.port, made["token"].as_str());
+    for operation in operations(&nobody).await {
+        let name = operation.name();
+        if OPEN.contains(&name.as_str()) {
+            continue;
+        }
+        let path = operation.example();
+        let body = json!({});
+        let body = (operation.method != Method::GET).then_some(&body);
+        for caller in [&nobody, &forged] {
+            let (status, answer) = caller.call(operation.method.clone(), &path, body).await;
+            assert_eq!(status, 401, "{name} without a token: {answer}");
+        }
+        let (status, answer) = weak.call(operation.method.clone(), &path, body).await;
+        let expected: &[u16] =
+            if operation.needs == "connectorToken" { &[401] } else { &[403, 404] };
+        assert!(expected.contains(&status), "{name} with a weak token: {status} {answer}");
+        if operation.needs != "connectorToken" {
+            let (status, answer) = connector.call(operation.method.clone(), &path, body).await;
+            assert_eq!(status, 401, "{name} with a connector's token: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn d05_every_admin_operation_refuses_a_person_without_a_role() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.start(&[]).await;
+    let rita = installation.person("rita");
+    for operation in operations(&Caller::new(installation.port, None)).await {
+        if !operation.path.starts_with("/api/admin/") {
+            continue;
+        }
+        let body = json!({});
+        let body = (operation.method != Method::GET).then_some(&body);
+        let (status, answer) =
+            rita.call(operation.method.clone(), &operation.example(), body).await;
+        assert_eq!(status, 403, "{}: {answer}", operation.name());
+    }
+}
+
+/// How many audit records there are.
+fn records(installation: &Installation) -> u64 {
+    let mut words = vec!["audit".to_owned(), "verify".to_owned()];
+    words.extend(installation.place());
+    let output = process::run(&words);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["records"].as_u64().unwrap() + report["unlinked"].as_u64().unwrap()
+}
+
+/// Calls an operation with success and notes that it left a record.
+struct Auditor<'a> {
+    installation: &'a Installation,
+    seen: Vec<String>,
+}
+
+impl Auditor<'_> {
+    async fn call(
+        &mut self,
+        caller: &Caller,
+        method: Method,
+        template: &str,
+        id: &str,
+        body: Option<Value>,
+    ) -> Value {
+        let before = records(self.installation);
+        let path = template.replace("{id}", id);
+        let (status, answer) = caller.call(method.clone(), &path, body.as_ref()).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        let after = records(self.installation);
+        assert!(after > before, "{method} {template} left no audit record");
+        self.seen.push(format!("{method} {template}"));
+        answer
+    }
+}
+
+#[tokio::test]
+async fn every_operation_that_changes_something_leaves_an_audit_record() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.start(&[]).await;
+    let shop = Shop::open().await;
+    let (rita, otto) = (installation.person("rita"), installation.person("otto"));
+    let integration = installation.integrate(&shop, "local", Some("otto@example.com")).await;
+    let admin = installation.admin.clone();
+    let mut auditor = Auditor { installation: &installation, seen: Vec::new() };
+
+    // Groups.
+    let groups = "/api/admin/v1/groups";
+    let body = json!({ "name": "Engineers", "members_emails": ["rita@example.com"] });
+    let group = auditor.call(&admin, Method::POST, groups, "", Some(body)).await;
+    let group = group["id"].as_str().unwrap().to_owned();
+    let one = "/api/admin/v1/groups/{id}";
+    let name = "/api/admin/v1/groups/{id}/name";
+    auditor.call(&admin, Method::PUT, name, &group, Some(json!({ "name": "Makers" }))).await;
+    let members = "/api/admin/v1/groups/{id}/members";
+    let body = json!({ "members_emails": ["otto@example.com"] });
+    auditor.call(&admin, Method::PUT, members, &group, Some(body)).await;
+    for method in [Method::PUT, Method::DELETE] {
+        let template = "/api/admin/v1/groups/{id}/members/{email}";
+        let before = records(&installation);
+        let path = template.replace("{id}", &group).replace("{email}", "rita@example.com");
+        let (status, answer) = admin.call(method.clone(), &path, None).await;
+        assert_eq!(status, 204, "{answer}");
+        assert!(records(&installation) > before, "{method} {template} left no audit record");
+        auditor.seen.push(format!("{method} {template}"));
+    }
+    auditor.call(&admin, Method::DELETE, one, &group, None).await;
+
+    // Connectors.
+    installation.admin_command(&["connector-token", "create", "--id", "spare"]);
+    let one = "/api/admin/v3/connectors/{id}";
+    auditor.call(&admin, Method::PUT, one, "spare", Some(json!({ "name": "Spare" }))).await;
+    auditor.call(&admin, Method::DELETE, one, "spare", None).await;
+
+    // Flows.
+    let flow = installation.flow("spare", &integration, None).await;
+    auditor.seen.push("POST /api/admin/v2/access-flows".to_owned());
+    let id = flow["id"].as_str().unwrap().to_owned();
+    let mut changed = flow.clone();
+    changed["description"] = json!("changed");
+    changed["access_targets"][0]["integration"]["integration_reference"] = json!(integration);
+    let one = "/api/admin/v2/access-flows/{id}";
+    auditor.call(&admin, Method::PUT, one, &id, Some(changed)).await;
+    auditor.call(&admin, Method::DELETE, one, &id, None).await;
+
+    // Integrations.
+    let body = json!({
+        "name": "other", "type": "postgresql", "connector_id": "local",
+        "integration_config": shop.config(),
+        "secret_store_config": { "apono": { "parameters": {
+            "username": shop.provisioner, "password": shop.password,
+        }}},
+    });
+    let integrations = "/api/admin/v4/integrations";
+    let other = auditor.call(&admin, Method::POST, integrations, "", Some(body.clone())).await;
+    let other = other["id"].as_str().unwrap().to_owned();
+    let one = "/api/admin/v4/integrations/{id}";
+    auditor.call(&admin, Method::PUT, one, &other, Some(body)).await;
+    auditor.call(&admin, Method::DELETE, one, &other, None).await;
+
+    // Requests and sessions.
+    let request = ask(&rita, "orders", "READ_ONLY", None).await;
+    auditor.seen.push("POST /api/user/v4/access-requests".to_owned());
+    let reject = "/api/client/v1/access-requests/{id}/reject";
+    auditor.call(&otto, Method::POST, reject, &request, Some(json!({}))).await;
+    let again = "/api/user/v4/access-requests/{id}/request-again";
+    let body = json!({ "justification": "again", "custom_fields": {} });
+    let made = auditor.call(&rita, Method::POST, again, &request, Some(body)).await;
+    let request = made[0]["id"].as_str().unwrap().to_owned();
+    let approve = "/api/client/v1/access-requests/{id}/approve";
+    auditor.call(&otto, Method::POST, approve, &request, Some(json!({}))).await;
+    rita.wait_for_status(&request, "Active").await;
+    credentials(&rita, &request).await;
+    let list = rita.get(&format!("/api/user/v1/access-sessions?request_ids={request}")).await;
+    let session = list["items"][0]["id"].as_str().unwrap().to_owned();
+    let reset = "/api/user/v1/access-sessions/{id}/reset-credentials";
+    auditor.call(&rita, Method::POST, reset, &session, None).await;
+    let end = "/api/user/v4/access-requests/{id}/revoke";
+    auditor.call(&rita, Method::POST, end, &request, None).await;
+    rita.wait_for_status(&request, "Revoked").await;
+    let request = ask(&rita, "orders", "READ_ONLY", None).await;
+    let end = "/api/client/v1/access-requests/{id}/revoke";
+    auditor.call(&rita, Method::POST, end, &request, None).await;
+    let request = ask(&rita, "orders", "READ_ONLY", None).await;
+    revoke(&rita, &request).await;
+
+    let mut forgotten = Vec::new();
+    for operation in operations(&admin).await {
+        let name = operation.name();
+        let excused = NOT_AUDITED_HERE.iter().any(|(known, _)| *known == name);
+        if operation.method != Method::GET && !excused && !auditor.seen.contains(&name) {
+            forgotten.push(name);
+        }
+    }
+    assert_eq!(forgotten, Vec::<String>::new(), "call them here and look for their record");
+}

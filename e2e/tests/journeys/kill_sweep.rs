@@ -1,0 +1,280 @@
+//! f01: `kill -9` of server and connector at every step of a grant and of a revoke.
+//!
+//! For every crash point that the crates export, one life of an access is lived while the process
+//! that passes the point kills itself there; it is started again at once, as a supervisor does.
+//! Whatever was going on must come to its end: no access without a record (nothing stays in the
+//! target, where reconcile would not touch anything this young), no record without an end (the
+//! request comes to `Revoked`).
+
+use std::time::Duration;
+
+use latchkey_domain::Clock;
+use latchkey_testkit::{DatabaseKind, TestClock, systems::PostgresVersion, wait_until};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    caller::{Caller, PATIENCE},
+    installation::{Agent, Installation, entitlement},
+    shop::Shop,
+};
+
+/// Points that only an end which comes by itself passes.
+const AT_THE_END: &[&str] = &[
+    "app.jobs_claimed",
+    "app.job_done",
+    "connector.expiry_due",
+    "connector.expired",
+    "connector.expiry_journaled",
+    "pg.expire.committed",
+];
+
+/// Points that this life does not pass; the suites of their crates do. The list only shrinks.
+const NOT_PASSED: &[&str] = &[
+    // Discovery runs on several pages, credentials that are made anew.
+    "connector.page_sent",
+    "app.reset_asked",
+    // Prepared transactions, replicas, objects that a principal owns.
+    "pg.revoke.prepared_rolled_back",
+    "pg.revoke.replica_clear",
+    "pg.revoke.graveyard_ready",
+    "pg.revoke.objects_moved",
+];
+
+#[tokio::test]
+async fn f01_killed_at_every_point_of_the_server_on_sqlite() {
+    sweep(DatabaseKind::Sqlite, latchkey_app::crash_points::CRASH_POINTS).await;
+}
+
+#[tokio::test]
+async fn f01_killed_at_every_point_of_the_connector_on_sqlite() {
+    sweep(DatabaseKind::Sqlite, latchkey_connector::CRASH_POINTS).await;
+}
+
+#[tokio::test]
+async fn f01_killed_at_every_point_in_the_target_on_sqlite() {
+    sweep(DatabaseKind::Sqlite, latchkey_integrations::postgresql::CRASH_POINTS).await;
+}
+
+#[tokio::test]
+async fn f01_killed_at_every_point_on_postgresql_one_half_a_day() {
+    let days = TestClock::at_machine_time().now().as_second() / 86_400;
+    let turn = usize::from(days % 2 != 0);
+    let points: Vec<&str> = [
+        latchkey_app::crash_points::CRASH_POINTS,
+        latchkey_connector::CRASH_POINTS,
+        latchkey_integrations::postgresql::CRASH_POINTS,
+    ]
+    .concat();
+    let all = std::env::var_os("LATCHKEY_SOAK").is_some();
+    let half: Vec<&str> = points
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| all || at % 2 == turn)
+        .map(|(_, point)| point)
+        .collect();
+    println!("the half of today: {half:?}");
+    sweep(DatabaseKind::Postgres(PostgresVersion::V15), &half).await;
+}
+
+struct Ground {
+    installation: Installation,
+    agent: Agent,
+    shop: Shop,
+    rita: Caller,
+    otto: Caller,
+    crashes: usize,
+}
+
+async fn sweep(kind: DatabaseKind, points: &[&str]) {
+    let mut installation = Installation::create(kind).await;
+    installation.start(&[]).await;
+    let agent = installation.connector("rack-1");
+    let shop = Shop::open().await;
+    let (rita, otto) = (installation.person("rita"), installation.person("otto"));
+    installation.integrate(&shop, "rack-1", Some("otto@example.com")).await;
+    let mut ground = Ground { installation, agent, shop, rita, otto, crashes: 0 };
+    let mut missed = Vec::new();
+    for point in points.iter().filter(|point| !NOT_PASSED.contains(point)) {
+        println!("killed at {point}");
+        ground.crashes = 0;
+        ground.arm(point).await;
+        let ends_by_itself = AT_THE_END.contains(point);
+        let in_connector = !point.starts_with("app.");
+        ground.live(ends_by_itself, ends_by_itself && in_connector).await;
+        if ground.crashes == 0 {
+            missed.push(*point);
+        }
+    }
+    assert_eq!(missed, Vec::<&str>::new(), "these points were not passed");
+    ground.installation.verify_audit().await;
+}
+
+impl Ground {
+    /// Starts the process that is to crash anew, with the order to do so.
+    async fn arm(&mut self, point: &str) {
+        let order = format!("{point}:1");
+        let order = [("LATCHKEY_FAULT_CRASH", order.as_str())];
+        if point.starts_with("app.") {
+            self.installation.stop().await;
+            self.installation.start(&order).await;
+        } else {
+            self.agent.kill();
+            self.agent.start(&order);
+        }
+    }
+
+    /// Starts again whatever has died.
+    fn mend(&mut self) {
+        if self.installation.server.as_mut().unwrap().ended().is_some() {
+            self.crashes += 1;
+            self.installation.launch(&[]);
+        }
+        if self.agent.process.as_mut().unwrap().ended().is_some() {
+            self.crashes += 1;
+            self.agent.start(&[]);
+        }
+    }
+
+    /// One life: asked, approved, used, ended. `alone`: the server is away when the end comes.
+    async fn live(&mut self, ends_by_itself: bool, alone: bool) {
+        let request = self.request(ends_by_itself.then_some(5)).await;
+        self.decide(&request).await;
+        let mut states = vec!["Active"];
+        if ends_by_itself {
+            states.extend(["Revoking", "Revoked"]);
+        }
+        self.wait_for(&request, &states).await;
+        if ends_by_itself {
+            if alone {
+                self.end_alone().await;
+            }
+        } else {
+            self.look_at_details(&request).await;
+            self.revoke(&request).await;
+        }
+        self.wait_for(&request, &["Revoked"]).await;
+        self.shop.wait_until_empty().await;
+    }
+
+    /// The request of this life: the one that is open, or a new one.
+    async fn request(&mut self, length: Option<u32>) -> String {
+        let wanted = entitlement(&self.rita, "orders", "READ_ONLY").await;
+        let body =
+            json!({ "entitlements": [wanted], "duration_in_sec": length, "custom_fields": {} });
+        for _ in 0..1000 {
+            self.mend();
+            if let Some(open) = self.open_request().await {
+                return open;
+            }
+            let path = "/api/user/v4/access-requests";
+            let answer = self.rita.try_call(Method::POST, path, Some(&body)).await;
+            if let Some((200, made)) = answer {
+                return made[0]["id"].as_str().unwrap().to_owned();
+            }
+            pause().await;
+        }
+        panic!("no request could be filed");
+    }
+
+    async fn open_request(&self) -> Option<String> {
+        let path = "/api/user/v4/access-requests?limit=1000";
+        let (_, list) = self.rita.try_call(Method::GET, path, None).await?;
+        let open = |item: &&Value| {
+            !["Revoked", "Rejected", "Failed"].contains(&item["status"].as_str().unwrap_or(""))
+        };
+        let found = list["items"].as_array()?.iter().find(open)?;
+        Some(found["id"].as_str()?.to_owned())
+    }
+
+    async fn decide(&mut self, request: &str) {
+        let path = format!("/api/client/v1/access-requests/{request}/approve");
+        for _ in 0..1000 {
+            self.mend();
+            match self.status(request).await.as_deref() {
+                Some("Pending") => {
+                    self.otto.try_call(Method::POST, &path, Some(&json!({}))).await;
+                }
+                Some(_) => return,
+                None => pause().await,
+            }
+        }
+        panic!("request {request} could not be approved");
+    }
+
+    /// Reads the connection details, which shows the credentials once.
+    async fn look_at_details(&mut self, request: &str) {
+        let path = format!("/api/user/v1/access-sessions?request_ids={request}");
+        for _ in 0..1000 {
+            self.mend();
+            let answer = self.rita.try_call(Method::GET, &path, None).await;
+            let id =
+                answer.and_then(|(_, list)| list["items"][0]["id"].as_str().map(str::to_owned));
+            if let Some(id) = id {
+                let path = format!("/api/user/v1/access-sessions/{id}/access-details");
+                if let Some((200, _)) = self.rita.try_call(Method::GET, &path, None).await {
+                    return;
+                }
+            }
+            pause().await;
+        }
+        panic!("no details of request {request}");
+    }
+
+    async fn revoke(&mut self, request: &str) {
+        let path = format!("/api/user/v4/access-requests/{request}/revoke");
+        for _ in 0..1000 {
+            self.mend();
+            match self.status(request).await.as_deref() {
+                Some("Revoking" | "Revoked") => return,
+                Some(_) => {
+                    self.rita.try_call(Method::POST, &path, None).await;
+                }
+                None => pause().await,
+            }
+        }
+        panic!("request {request} could not be revoked");
+    }
+
+    /// Takes the server away until the connector has ended the access by itself.
+    async fn end_alone(&mut self) {
+        self.installation.kill();
+        let shop = &self.shop;
+        let agent = &mut self.agent;
+        let crashes = &mut self.crashes;
+        let emptied = wait_until("an empty target without the server", PATIENCE, async || {
+            if agent.process.as_mut().unwrap().ended().is_some() {
+                *crashes += 1;
+                agent.start(&[]);
+            }
+            shop.principals().await.is_empty()
+        });
+        emptied.await.unwrap();
+        self.installation.start(&[]).await;
+    }
+
+    async fn wait_for(&mut self, request: &str, states: &[&str]) {
+        let mut last = None;
+        for _ in 0..1500 {
+            self.mend();
+            let status = self.status(request).await;
+            if status.as_deref().is_some_and(|status| states.contains(&status)) {
+                return;
+            }
+            last = status.or(last);
+            pause().await;
+        }
+        panic!("request {request} is {last:?} and not one of {states:?}");
+    }
+
+    async fn status(&self, request: &str) -> Option<String> {
+        let path = format!("/api/user/v4/access-requests/{request}");
+        let (_, shown) = self.rita.try_call(Method::GET, &path, None).await?;
+        Some(shown["status"].as_str()?.to_owned())
+    }
+}
+
+/// Between two looks at something that another process does.
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(40)).await;
+}

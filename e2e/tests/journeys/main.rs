@@ -1,0 +1,25 @@
+//! Journeys through the public surface: real processes, real databases, real targets.
+//!
+//! The program under test is `latchkey-faults`, which is `latchkey` with places to crash at and a
+//! clock that can be set; without orders it behaves the same.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod caller;
+mod installation;
+mod process;
+mod shop;
+
+mod command_line;
+mod coverage;
+mod ends;
+mod kill_sweep;
+mod main_job;
+mod overlap;
+mod sharing;

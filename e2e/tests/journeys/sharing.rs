@@ -1,0 +1,107 @@
+//! f05: two servers and two connector processes on one queue.
+
+use std::time::Duration;
+
+use latchkey_testkit::{DatabaseKind, systems::PostgresVersion, wait_until};
+use nix::sys::signal::Signal;
+
+use crate::{
+    caller::PATIENCE,
+    installation::{Agent, Installation, ask, credentials, free_port, revoke},
+    shop::Shop,
+};
+
+#[tokio::test]
+async fn f05_two_servers_and_two_connectors_share_the_work_and_apply_each_task_once() {
+    let kind = DatabaseKind::Postgres(PostgresVersion::V15);
+    let mut installation = Installation::create(kind).await;
+    installation.start(&[]).await;
+    let second_port = free_port();
+    let _second = installation.start_server(second_port, &[]);
+    installation.ready(second_port).await;
+    let first_agent = installation.connector("rack-1");
+    let mut second_agent = Agent {
+        id: "rack-1".to_owned(),
+        token: first_agent.token.clone(),
+        port: second_port,
+        folder: installation.folder.path().join("connector-second"),
+        process: None,
+    };
+    second_agent.start(&[]);
+    let shop = Shop::open().await;
+    installation.integrate(&shop, "rack-1", None).await;
+
+    let mut people = Vec::new();
+    for number in 0..6 {
+        let person = installation.person(&format!("person{number}"));
+        people.push(if number % 2 == 0 { person } else { person.at(second_port) });
+    }
+    let asking = people.iter().map(|person| ask(person, "orders", "READ_ONLY", None));
+    let requests = futures::future::join_all(asking).await;
+    for (person, request) in people.iter().zip(&requests) {
+        person.wait_for_status(request, "Active").await;
+        let login = credentials(person, request).await;
+        shop.login(&login).await.unwrap();
+    }
+    assert_eq!(shop.principals().await.len(), people.len(), "one principal a person");
+
+    // Seen and ended through the other server.
+    for (number, (person, request)) in people.iter().zip(&requests).enumerate() {
+        let other = person.at(if number % 2 == 0 { second_port } else { installation.port });
+        revoke(&other, request).await;
+    }
+    for (person, request) in people.iter().zip(&requests) {
+        person.wait_for_status(request, "Revoked").await;
+    }
+    shop.wait_until_empty().await;
+    installation.verify_audit().await;
+}
+
+#[tokio::test]
+async fn f05_a_paused_connector_that_wakes_late_changes_nothing() {
+    let kind = DatabaseKind::Postgres(PostgresVersion::V15);
+    let mut installation = Installation::create(kind).await;
+    installation.start(&[]).await;
+    let mut sleeper = installation.connector("rack-1");
+    let shop = Shop::open().await;
+    let rita = installation.person("rita");
+    installation.integrate(&shop, "rack-1", None).await;
+    sleeper.kill();
+    sleeper.start(&[("LATCHKEY_FAULT_PAUSE", "connector.journaled:1")]);
+
+    let request = ask(&rita, "orders", "READ_ONLY", None).await;
+    // It has the task, has written its journal, and is frozen before the target is touched.
+    let journal_says = wait_until("the pause", PATIENCE, async || {
+        let id = sleeper.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        status.lines().any(|line| line.starts_with("State:") && line.contains('T'))
+    });
+    journal_says.await.unwrap();
+    let mut other = Agent {
+        id: "rack-1".to_owned(),
+        token: sleeper.token.clone(),
+        port: installation.port,
+        folder: installation.folder.path().join("connector-other"),
+        process: None,
+    };
+    other.start(&[]);
+    rita.wait_for_status(&request, "Active").await;
+    let login = credentials(&rita, &request).await;
+    revoke(&rita, &request).await;
+    rita.wait_for_status(&request, "Revoked").await;
+    assert_eq!(shop.principals().await, Vec::<String>::new());
+
+    sleeper.process.as_ref().unwrap().signal(Signal::SIGCONT);
+    // It is awake and well: with the other gone it serves the next request.
+    other.kill();
+    let next = ask(&rita, "customers", "READ_ONLY", None).await;
+    rita.wait_for_status(&next, "Active").await;
+    let (principal, _) = credentials(&rita, &next).await;
+    assert_eq!(shop.principals().await, [principal.clone()]);
+    assert!(!shop.may_read(&principal, "sales.orders").await);
+    assert!(shop.login(&login).await.is_err());
+    revoke(&rita, &next).await;
+    rita.wait_for_status(&next, "Revoked").await;
+    shop.wait_until_empty().await;
+    tokio::time::timeout(Duration::from_secs(60), installation.verify_audit()).await.unwrap();
+}
