@@ -39,7 +39,29 @@ pub async fn task_result(
 ) -> Result<(), AppError> {
     check_version(result.protocol)?;
     app.crash_point(crash_points::RESULT_RECEIVED);
-    let store_result = async |tx: &mut Tx| -> Result<(), AppError> {
+    let mut tries = 1;
+    // Somebody else changed a row meanwhile, or a newer lease was handed out: look again. What
+    // is then no longer the newest is ignored below.
+    while let Err(error) = store_result(app, actor, task_id, &result).await {
+        if error.kind != ErrorKind::Conflict || tries == MOST_TRIES {
+            return Err(error);
+        }
+        tries += 1;
+    }
+    app.store().wake().notify(Wake::Tasks);
+    app.store().wake().notify(Wake::Jobs);
+    app.crash_point(crash_points::RESULT_STORED);
+    Ok(())
+}
+
+/// One try, in one transaction.
+async fn store_result(
+    app: &App,
+    actor: &ConnectorActor,
+    task_id: &TaskId,
+    result: &TaskResult,
+) -> Result<(), AppError> {
+    let store = async |tx: &mut Tx| -> Result<(), AppError> {
         // Refused below if a newer lease was handed out meanwhile.
         let Some(task) = tx.find_leased_task(task_id, result.lease).await? else {
             tracing::info!(task.id = %task_id, task.lease = result.lease,
@@ -63,19 +85,7 @@ pub async fn task_result(
             Outcome::Failed(fault) => store_fault(tx, &actor.audit(), &task, fault).await,
         }
     };
-    let mut tries = 1;
-    // Somebody else changed a row meanwhile, or a newer lease was handed out: look again. What
-    // is then no longer the newest is ignored above.
-    while let Err(error) = app.store().write(&store_result).await {
-        if error.kind != ErrorKind::Conflict || tries == MOST_TRIES {
-            return Err(error);
-        }
-        tries += 1;
-    }
-    app.store().wake().notify(Wake::Tasks);
-    app.store().wake().notify(Wake::Jobs);
-    app.crash_point(crash_points::RESULT_STORED);
-    Ok(())
+    app.store().write(store).await
 }
 
 /// What an apply came to.
