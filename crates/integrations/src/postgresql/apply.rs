@@ -12,38 +12,29 @@ use std::{
 use jiff::Timestamp;
 use latchkey_domain::{
     Rng,
-    provisioning::{
-        ClaimOutcome, ClaimState, DesiredClaim, DesiredPrincipal, FaultClass, Receipt, TargetFault,
-    },
+    provisioning::{ClaimOutcome, ClaimState, DesiredClaim, DesiredPrincipal, FaultClass, Receipt},
 };
-use secrecy::SecretString;
 
 use super::{
     Context,
+    change::{Change, NewLogin},
     claims::{self, Places, Plan, Way},
-    connection::{BEGIN_STATEMENTS, Rows, begin, number},
-    cut::{self, Cut},
+    connection::{BEGIN_STATEMENTS, begin},
     fault::{Failure, refused},
     groups::{self, GroupState, STATE_STATEMENTS},
-    marker::{MarkedClaim, PrincipalMarker, State},
+    marker::{PrincipalMarker, State},
     names,
-    principal::{
-        LOOK_STATEMENTS, Look, PrincipalState, Stop, Who, lock_sql, look, look_sql, timestamp,
-    },
-    quote,
-    revoke::{join_self, revoke},
+    principal::{LOOK_STATEMENTS, Look, Stop, Who, lock_sql, look, look_sql},
+    revoke::revoke,
     source::Source,
 };
-use crate::{Applied, ApplyError, GeneratedCredentials, Work};
+use crate::{Applied, ApplyError, Work};
 
 /// How often groups are set up anew when somebody changes them meanwhile.
 const GROUP_ROUNDS: u32 = 4;
 
 /// How often a collision with another transaction is tried again.
 const COLLISIONS: u32 = 40;
-
-/// An end that moved by less than this is the same end: both clocks are only estimated.
-const SAME_END_MS: i64 = 500;
 
 /// Applies a task; runs it again where another transaction was in the way or the connection was
 /// lost, because applying twice is the same as once.
@@ -74,7 +65,12 @@ pub(super) async fn apply(
                 collisions += 1;
                 tokio::time::sleep(pause(context.work, collisions)).await;
             }
-            Stop::Failed(failure) => return Err(ApplyError::Fault(failure.fault)),
+            // What may have been committed stays in doubt until somebody has looked.
+            Stop::Failed(failure) => {
+                let doubt = lost.filter(|lost| lost.fault.class == FaultClass::Unknown);
+                let failure = doubt.filter(|_| failure.connection_lost).unwrap_or(failure);
+                return Err(ApplyError::Fault(failure.fault));
+            }
         }
     }
 }
@@ -106,7 +102,7 @@ async fn once(
 }
 
 /// What comes of a revoke: every claim is absent once access is gone.
-fn removed(claims: &[&DesiredClaim], receipt: Receipt) -> Applied {
+pub(super) fn removed(claims: &[&DesiredClaim], receipt: Receipt) -> Applied {
     let gone = !receipt.can_log_in && receipt.open_sessions == 0 && receipt.holds.is_empty();
     let state = if gone { ClaimState::Absent } else { ClaimState::Unknown };
     let claims = claims
@@ -117,10 +113,13 @@ fn removed(claims: &[&DesiredClaim], receipt: Receipt) -> Applied {
 }
 
 /// What the first round trip of the transaction saw.
-struct Seen {
-    look: Look,
-    groups: BTreeMap<String, GroupState>,
-    roles: BTreeMap<String, claims::GrantableRole>,
+pub(super) struct Seen {
+    /// The principal.
+    pub look: Look,
+    /// The groups of every claim, by name.
+    pub groups: BTreeMap<String, GroupState>,
+    /// The roles that claims name, by name.
+    pub roles: BTreeMap<String, claims::GrantableRole>,
 }
 
 async fn grant(
@@ -301,335 +300,4 @@ async fn set_up(
         }
     }
     Ok(rolled_back)
-}
-
-/// The change of one principal, once its groups are exact.
-struct Change<'a> {
-    context: &'a Context<'a>,
-    who: &'a Who,
-    desired: &'a DesiredPrincipal,
-    over: &'a [&'a DesiredClaim],
-    server_now: Timestamp,
-    own: Option<PrincipalMarker>,
-}
-
-/// What the second round trip is to do.
-struct Statements {
-    sql: String,
-    marker: PrincipalMarker,
-    /// Which open sessions have to end once it is committed.
-    cut: Option<Cut>,
-}
-
-impl Change<'_> {
-    async fn carry_out(
-        &self,
-        places: Places,
-        plans: Vec<Plan<'_>>,
-        seen: Seen,
-        credentials: &mut Option<NewLogin>,
-    ) -> Result<Applied, Stop> {
-        let (context, work) = (self.context, self.context.work);
-        let control = &places.control;
-        // What each claim is given by now or will be: a role's oid and name.
-        let mut given: BTreeMap<&str, (u32, String)> = BTreeMap::new();
-        for plan in &plans {
-            let unit = plan.claim.unit_id.as_str();
-            if let Some(role) = self.role_for(plan, &seen) {
-                given.insert(unit, role);
-            }
-        }
-        if given.is_empty() {
-            control.batch(work, "ROLLBACK").await?;
-            return self.nothing_to_give(places, &plans).await;
-        }
-        if seen.look.state.is_none() && credentials.is_none() {
-            *credentials = Some(NewLogin::generate(work));
-        }
-        let statements = self.statements(control, &plans, &seen, &given, credentials.as_ref())?;
-        work.crash_point("pg.apply.locked").await;
-        work.check_lease()?;
-        let sql = format!(
-            "{}{} COMMIT; SELECT count(*) FROM pg_stat_activity WHERE usesysid = \
-             (SELECT oid FROM pg_roles WHERE rolname = {})",
-            statements.sql,
-            look_sql(control, &self.who.principal)?,
-            quote::name_literal(&self.who.principal)?
-        );
-        let answers = control.batch(work, &sql).await.map_err(|mut failure| {
-            if failure.connection_lost {
-                failure.fault = TargetFault::new(
-                    FaultClass::Unknown,
-                    format!("the outcome is not known: {}", failure.fault.message),
-                );
-            }
-            failure
-        })?;
-        work.crash_point("pg.apply.committed").await;
-        let mut read_back = self.read_back(&answers)?;
-        if let Some(cut) = statements.cut {
-            let oid = read_back.state.oid;
-            let marker = &statements.marker;
-            read_back.ended =
-                cut::end_and_note(context, control, self.who, oid, marker, cut).await?;
-        }
-        let applied = self.outcome(&plans, &given, read_back, credentials.take());
-        places.give_back(context);
-        Ok(applied)
-    }
-
-    /// The role that gives a claim. A claim that is in place already keeps its role where the
-    /// object cannot be looked at now: what it is about may be gone, which harms nobody.
-    fn role_for(&self, plan: &Plan<'_>, seen: &Seen) -> Option<(u32, String)> {
-        if let Ok(way) = &plan.way {
-            let name = way.role_name();
-            let oid = match way {
-                Way::Groups(_) => seen.groups.get(name).map(|group| group.oid),
-                Way::Role(_) => seen.roles.get(name).map(|role| role.oid),
-            };
-            return oid.map(|oid| (oid, name.to_owned()));
-        }
-        let marked = self.own.as_ref()?.claims.iter().find(|c| c.unit == plan.claim.unit_id)?;
-        let membership = seen.look.state.as_ref()?.memberships.get(&marked.role)?;
-        Some((marked.role, membership.name.clone()))
-    }
-
-    fn statements(
-        &self,
-        control: &super::connection::Connection,
-        plans: &[Plan<'_>],
-        seen: &Seen,
-        given: &BTreeMap<&str, (u32, String)>,
-        login: Option<&NewLogin>,
-    ) -> Result<Statements, Failure> {
-        let role = quote::ident(&self.who.principal)?;
-        let now = seen.look.now;
-        let state = seen.look.state.as_ref();
-        let marked: Vec<MarkedClaim> = plans
-            .iter()
-            .filter_map(|plan| {
-                let (oid, _) = given.get(plan.claim.unit_id.as_str())?;
-                Some(self.marked(plan.claim, *oid, now))
-            })
-            .collect();
-        let wanted: BTreeMap<u32, &str> =
-            given.values().map(|(oid, name)| (*oid, name.as_str())).collect();
-        let none = BTreeMap::new();
-        let current = state.map_or(&none, |state| &state.memberships);
-        let mut memberships = String::new();
-        for (oid, name) in &wanted {
-            if !current.get(oid).is_some_and(|membership| membership.exact) {
-                memberships += &groups::membership(control, &quote::ident(name)?, &role);
-            }
-        }
-        let mut taken = false;
-        for (oid, membership) in current {
-            if !wanted.contains_key(oid) && membership.revocable {
-                memberships += &format!("REVOKE {} FROM {role};", quote::ident(&membership.name)?);
-                taken = true;
-            }
-        }
-        let reset = state.is_some() && login.is_some();
-        let pending = self.own.as_ref().and_then(|marker| marker.cut);
-        let marker = PrincipalMarker {
-            installation: self.context.target.installation_id.clone(),
-            integration: self.context.target.integration_id.clone(),
-            session: self.who.session.clone(),
-            generation: self.who.generation,
-            fence: self.desired.fence,
-            state: State::Live,
-            created: self.own.as_ref().map_or(now, |marker| marker.created),
-            // Sessions that begin until this is committed may still know the old state.
-            cut: if taken || reset { Some(now + 2_000) } else { pending },
-            claims: marked,
-        };
-        let mut sql = self.role_statement(&role, state, &marker, login)?;
-        sql += &format!("COMMENT ON ROLE {role} IS {};", self.context.comment(&marker)?);
-        if state.is_none_or(|state| !state.reachable) {
-            sql += &join_self(control, &role);
-        }
-        sql += &memberships;
-        let cut = if state.is_none() {
-            None
-        } else if taken || reset {
-            Some(Cut::Now)
-        } else {
-            pending.map(Cut::Before)
-        };
-        Ok(Statements { sql, marker, cut })
-    }
-
-    /// `CREATE ROLE`, or `ALTER ROLE` as far as something differs.
-    fn role_statement(
-        &self,
-        role: &str,
-        state: Option<&PrincipalState>,
-        marker: &PrincipalMarker,
-        login: Option<&NewLogin>,
-    ) -> Result<String, Failure> {
-        let ends: Option<Vec<i64>> = marker.claims.iter().map(|claim| claim.end).collect();
-        let end = ends.and_then(|ends| ends.into_iter().max());
-        let until = end.map_or("infinity".to_owned(), |end| end.to_string());
-        let valid = match end {
-            Some(end) => format!("VALID UNTIL '{}'", timestamp(end)),
-            None => "VALID UNTIL 'infinity'".to_owned(),
-        };
-        let password = match login {
-            Some(login) => format!("PASSWORD {}", quote::literal(&login.verifier)?),
-            None => String::new(),
-        };
-        Ok(match state {
-            None => format!("CREATE ROLE {role} LOGIN {password} {valid};"),
-            Some(state) if state.can_log_in && state.valid_until == until && login.is_none() => {
-                String::new()
-            }
-            Some(_) => format!("ALTER ROLE {role} LOGIN {password} {valid};"),
-        })
-    }
-
-    /// A claim with its end on the target's clock; an end that only seems to have moved because
-    /// clocks are estimates stays where it is.
-    fn marked(&self, claim: &DesiredClaim, role: u32, now: i64) -> MarkedClaim {
-        let end = claim.ends_at.map(|end| {
-            let left = end.as_millisecond() - self.server_now.as_millisecond();
-            let fresh = now.saturating_add(left);
-            let earlier = self
-                .own
-                .as_ref()
-                .and_then(|marker| marker.claims.iter().find(|c| c.unit == claim.unit_id))
-                .and_then(|marked| marked.end);
-            earlier.filter(|old| (old - fresh).abs() < SAME_END_MS).unwrap_or(fresh)
-        });
-        MarkedClaim { unit: claim.unit_id.clone(), role, end }
-    }
-
-    /// Nothing of what is desired can be given: a principal that exists is taken away.
-    async fn nothing_to_give(&self, places: Places, plans: &[Plan<'_>]) -> Result<Applied, Stop> {
-        let passing = plans.iter().find_map(|plan| match &plan.way {
-            Err(failure) if failure.fault.class != FaultClass::Refused => Some(failure.clone()),
-            _ => None,
-        });
-        if let Some(failure) = passing {
-            return Err(failure.into());
-        }
-        let fence = Some(self.desired.fence);
-        let receipt = revoke(self.context, &places.control, self.who, fence, &|_, _| true).await?;
-        places.give_back(self.context);
-        let receipt = receipt.ok_or_else(|| refused("the principal was not removed"))?;
-        let mut applied = removed(self.over, receipt);
-        applied.claims.extend(plans.iter().map(|plan| ClaimOutcome {
-            unit_id: plan.claim.unit_id.clone(),
-            state: ClaimState::Absent,
-            fault: plan.way.as_ref().err().map(|failure| failure.fault.clone()),
-        }));
-        Ok(applied)
-    }
-
-    fn read_back(&self, answers: &[Rows]) -> Result<ReadBack, Failure> {
-        // The last statements are the look, COMMIT and the count of sessions.
-        let from = answers.len().saturating_sub(LOOK_STATEMENTS + 2);
-        let look = look(answers.get(from..).unwrap_or_default())?;
-        let state =
-            look.state.ok_or_else(|| refused(format!("{} is gone again", self.who.principal)))?;
-        let open = answers
-            .last()
-            .and_then(|rows| rows.first())
-            .and_then(|row| number(row, 0))
-            .unwrap_or(0);
-        Ok(ReadBack { now: look.now, state, open, ended: 0 })
-    }
-
-    fn outcome(
-        &self,
-        plans: &[Plan<'_>],
-        given: &BTreeMap<&str, (u32, String)>,
-        read_back: ReadBack,
-        login: Option<NewLogin>,
-    ) -> Applied {
-        let memberships = &read_back.state.memberships;
-        let mut outcomes = Vec::new();
-        let mut holds = Vec::new();
-        let mut notes = Vec::new();
-        for plan in plans {
-            let claim = plan.claim;
-            let role = given.get(claim.unit_id.as_str());
-            let present = role.is_some_and(|(oid, _)| memberships.contains_key(oid));
-            if let (true, Some((_, name))) = (present, role) {
-                holds.push(format!("{} on {} by {name}", claim.permission, claim.source_id));
-            }
-            if !plan.left_out.is_empty() {
-                let some: Vec<&str> = plan.left_out.iter().take(5).map(String::as_str).collect();
-                notes.push(format!(
-                    "{} of {} leaves out {} objects that the provisioner may not give, such as {}",
-                    claim.permission,
-                    claim.path,
-                    plan.left_out.len(),
-                    some.join(", ")
-                ));
-            }
-            let fault = match (&plan.way, present) {
-                (Err(failure), false) => Some(failure.fault.clone()),
-                _ => None,
-            };
-            let state = if present { ClaimState::Present } else { ClaimState::Absent };
-            outcomes.push(ClaimOutcome { unit_id: claim.unit_id.clone(), state, fault });
-        }
-        for claim in self.over {
-            let (unit_id, state) = (claim.unit_id.clone(), ClaimState::Absent);
-            outcomes.push(ClaimOutcome { unit_id, state, fault: None });
-        }
-        let explained: BTreeSet<u32> = given.values().map(|(oid, _)| *oid).collect();
-        for (oid, membership) in memberships {
-            if !explained.contains(oid) {
-                holds.push(format!("member of {} by somebody else's grant", membership.name));
-            }
-        }
-        Applied {
-            claims: outcomes,
-            receipt: Receipt {
-                principal: self.who.principal.clone(),
-                observed_at: timestamp(read_back.now),
-                principal_exists: true,
-                can_log_in: read_back.state.can_log_in,
-                open_sessions: read_back.open.saturating_sub(read_back.ended),
-                sessions_ended: read_back.ended,
-                holds,
-                leftover: Vec::new(),
-                notes,
-            },
-            credentials: login.map(|login| GeneratedCredentials {
-                username: self.who.principal.clone(),
-                password: login.password,
-            }),
-        }
-    }
-}
-
-/// What was read back in the transaction, and what followed it.
-struct ReadBack {
-    now: i64,
-    state: PrincipalState,
-    open: u32,
-    ended: u32,
-}
-
-/// A new password and what the server is told of it: a SCRAM verifier, so that neither its log
-/// nor its statistics ever see the password.
-struct NewLogin {
-    password: SecretString,
-    verifier: String,
-}
-
-impl NewLogin {
-    fn generate(work: &Work) -> Self {
-        const ALPHABET: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let bytes = <dyn Rng>::bytes::<32>(work.rng.as_ref());
-        let password: String = bytes
-            .iter()
-            .map(|byte| char::from(ALPHABET.get(usize::from(byte & 63)).copied().unwrap_or(b'A')))
-            .collect();
-        let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
-        Self { password: password.into(), verifier }
-    }
 }

@@ -40,6 +40,8 @@ pub(super) struct Connection {
     pub database: String,
     /// `server_version_num`, such as 150014.
     pub version: u32,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
     /// When it was last used, on the clock's monotonic reading.
     pub last_used: Duration,
 }
@@ -130,6 +132,7 @@ impl Connection {
             place,
             database: database.to_owned(),
             version: 0,
+            encrypted: false,
             last_used: work.clock.monotonic(),
         };
         let role = match login.role {
@@ -141,11 +144,14 @@ impl Connection {
                 work,
                 &format!(
                     "SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on; \
-                     SET client_min_messages = error; SET extra_float_digits = 1; {role} \
+                     SET client_min_messages = error; SET extra_float_digits = 1; \
+                     SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid(); {role} \
                      SELECT current_setting('server_version_num')"
                 ),
             )
             .await?;
+        // Read before the role is set: it may not look at what belongs to the login.
+        this.encrypted = rows.iter().flatten().next().is_some_and(|row| flag(row, 0));
         this.version = one(&rows).and_then(|row| number(row, 0)).unwrap_or(0);
         if this.version < 150_000 {
             return Err(refused(format!(

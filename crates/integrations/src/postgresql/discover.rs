@@ -12,7 +12,7 @@ use super::{
     Context,
     catalog::OWN_SCHEMAS,
     claims::{Places, roles, roles_sql},
-    connection::{Connection, Rows, flag, string, text},
+    connection::{Connection, Rows, string, text},
     fault::Failure,
     reconcile,
     source::Source,
@@ -189,9 +189,4 @@ impl Page<'_> {
         }
         self.pages.resources(std::mem::take(&mut self.found)).await
     }
-}
-
-/// Whether the row's first column is true; for the callers in `validate`.
-pub(super) fn first_flag(rows: &Rows) -> bool {
-    rows.first().is_some_and(|row| flag(row, 0))
 }

@@ -6,7 +6,7 @@ use latchkey_domain::provisioning::TargetFault;
 use super::{
     Context,
     claims::Places,
-    connection::{BEGIN_STATEMENTS, Connection, begin, number, string, text},
+    connection::{BEGIN_STATEMENTS, Connection, begin, flag, number, string, text},
     cut::{self, Cut},
     fault::Failure,
     marker::{MarkedClaim, Marker, PrincipalMarker, State},
@@ -28,6 +28,8 @@ pub(super) struct Marked {
     pub oid: u32,
     /// Its marker.
     pub marker: PrincipalMarker,
+    /// Whether it can log in or has open sessions.
+    pub awake: bool,
 }
 
 /// Reads the target's time (milliseconds since 1970) and every principal of this integration.
@@ -41,7 +43,8 @@ pub(super) async fn marked(
             context.work,
             &format!(
                 "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint; \
-                 SELECT rolname, oid, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE \
+                 SELECT rolname, oid, shobj_description(oid, 'pg_authid'), rolcanlogin OR oid IN \
+                 (SELECT usesysid FROM pg_stat_activity WHERE usesysid > 0) FROM pg_roles WHERE \
                  {PRINCIPAL_NAMES} AND strpos(shobj_description(oid, 'pg_authid'), {ours}) > 0 \
                  ORDER BY oid"
             ),
@@ -59,7 +62,8 @@ pub(super) async fn marked(
                 session: marker.session.clone(),
                 generation: marker.generation,
             };
-            all.push(Marked { who, oid: number(row, 1).unwrap_or(0), marker });
+            let (oid, awake) = (number(row, 1).unwrap_or(0), flag(row, 3));
+            all.push(Marked { who, oid, marker, awake });
         }
     }
     Ok((now, all))
@@ -79,20 +83,21 @@ fn is_at_its_end(marker: Option<&PrincipalMarker>, now: i64) -> bool {
 
 /// Ends everything whose time has come; one that cannot be ended does not keep the others.
 pub(super) async fn expire(context: &Context<'_>) -> Result<Vec<Expired>, TargetFault> {
-    let places = Places::open(context).await?;
-    let control = &places.control;
-    let (now, all) = marked(context, control).await?;
+    let mut places = Places::open(context).await?;
+    let (now, all) = marked(context, &places.control).await?;
     let mut expired = Vec::new();
+    let mut fault = None;
     for found in all {
+        // One that is asleep has no access: what it owns is the server's and reconcile's matter.
+        let asleep = found.marker.state == State::Ending && !found.awake;
         let due = is_at_its_end(Some(&found.marker), now)
             || found.marker.claims.iter().any(|claim| is_over(claim, now))
             || found.marker.cut.is_some_and(|cut| cut < now);
-        if !due {
+        if asleep || !due {
             continue;
         }
-        match expire_one(context, control, &found, now).await {
-            Ok(Some(one)) => expired.push(one),
-            Ok(None) => {}
+        match expire_one(context, &places.control, &found, now).await {
+            Ok(one) => expired.extend(one),
             Err(Stop::Fenced(_)) => {}
             Err(Stop::Failed(failure)) => {
                 tracing::warn!(
@@ -100,17 +105,25 @@ pub(super) async fn expire(context: &Context<'_>) -> Result<Vec<Expired>, Target
                     error = %failure.fault.message,
                     "A claim could not be removed at its end; it is tried again."
                 );
-                if expired.is_empty() {
-                    return Err(failure.fault);
+                fault.get_or_insert(failure.fault);
+                // The connection may be inside a transaction: it is not used again.
+                match Places::open(context).await {
+                    Ok(fresh) => places = fresh,
+                    Err(_) => return outcome(expired, fault),
                 }
-                // The connection may be inside a transaction: what was done is reported, the
-                // rest is done in the next sweep.
-                return Ok(expired);
             }
         }
     }
     places.give_back(context);
-    Ok(expired)
+    outcome(expired, fault)
+}
+
+/// What was done is told before what could not be done: the next sweep meets that again.
+fn outcome(expired: Vec<Expired>, fault: Option<TargetFault>) -> Result<Vec<Expired>, TargetFault> {
+    match fault {
+        Some(fault) if expired.is_empty() => Err(fault),
+        _ => Ok(expired),
+    }
 }
 
 async fn expire_one(

@@ -2,7 +2,8 @@
 //! installation owns what is left behind.
 //!
 //! Invariant: objects are never dropped. `DROP OWNED` runs only after a look has shown, in the
-//! same transaction, that the role owns nothing in that database any more.
+//! same transaction, that the role owns nothing in that database any more (but for its default
+//! privileges and user mappings, which nobody else can own).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -152,7 +153,8 @@ async fn move_objects(
     }
     sql += &format!(
         "SELECT count(*) FROM pg_shdepend s WHERE s.refclassid = 'pg_authid'::regclass AND \
-         s.refobjid = {oid} AND s.deptype = 'o' AND (s.dbid = 0 OR s.dbid = (SELECT oid FROM \
+         s.refobjid = {oid} AND s.deptype = 'o' AND s.classid NOT IN ('pg_default_acl'::regclass, \
+         'pg_user_mapping'::regclass) AND (s.dbid = 0 OR s.dbid = (SELECT oid FROM \
          pg_database WHERE datname = current_database()))"
     );
     let rows = objects.rows(work, &sql).await?;

@@ -382,11 +382,16 @@ impl Wanted {
     fn compare(&self, group: u32, role: &str, repair: &mut Repair) -> Result<(), Failure> {
         let held = self.held.get(&group).cloned().unwrap_or_default();
         let missing: Vec<&str> = self.privileges.difference(&held).map(String::as_str).collect();
-        let too_much = held.difference(&self.privileges).next().is_some();
-        if too_much {
-            repair.statements.push(format!("REVOKE ALL ON {} FROM {role}", self.on));
+        // Named one by one: `ALL` would be taken back as the owner, not as who granted it.
+        let too_much: Vec<&str> = held
+            .difference(&self.privileges)
+            .map(|privilege| privilege.trim_end_matches('*'))
+            .collect();
+        if !too_much.is_empty() {
+            let too_much = too_much.join(", ");
+            repair.statements.push(format!("REVOKE {too_much} ON {} FROM {role}", self.on));
         }
-        if missing.is_empty() && !too_much {
+        if missing.is_empty() && too_much.is_empty() {
             return Ok(());
         }
         if self.grantable {

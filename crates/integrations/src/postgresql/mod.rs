@@ -6,8 +6,14 @@
 //! together with the effect. `docs/integrations/postgresql/README.md` explains the whole and the
 //! window that remains.
 
+#![expect(
+    clippy::format_push_string,
+    reason = "statements are gathered into one text so that they travel in one round trip"
+)]
+
 mod apply;
 mod catalog;
+mod change;
 mod claims;
 mod connection;
 mod cut;

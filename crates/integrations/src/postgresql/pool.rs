@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use latchkey_domain::provisioning::{FaultClass, TargetFault};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -89,11 +90,11 @@ impl Pool {
             shelves.retain(|other, shelf| {
                 *other == key || !shelf.idle.is_empty() || shelf.slots.available_permits() < AT_ONCE
             });
-            let shelf = shelves.entry(key).or_insert_with(|| Shelf {
+            let own = shelves.entry(key).or_insert_with(|| Shelf {
                 idle: Vec::new(),
                 slots: Arc::new(Semaphore::new(AT_ONCE)),
             });
-            Arc::clone(&shelf.slots)
+            Arc::clone(&own.slots)
         };
         let limit = work.lease_left().unwrap_or_default();
         let slot = tokio::time::timeout(limit, slots.acquire_owned())
@@ -101,8 +102,8 @@ impl Pool {
             .ok()
             .and_then(Result::ok)
             .ok_or_else(|| {
-                Failure::from(latchkey_domain::provisioning::TargetFault::new(
-                    latchkey_domain::provisioning::FaultClass::Transient,
+                Failure::from(TargetFault::new(
+                    FaultClass::Transient,
                     "too much work for this database at once; it is tried again",
                 ))
             })?;

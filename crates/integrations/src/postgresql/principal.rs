@@ -71,6 +71,7 @@ pub(super) struct Membership {
 
 /// The role as it is.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "they are columns of one catalogue row")]
 pub(super) struct PrincipalState {
     /// Its oid.
     pub oid: u32,

@@ -67,6 +67,7 @@ pub(super) async fn reconcile(
         },
     ));
     drift.extend(sweep_groups(context, control, now, remove).await?);
+    sweep_probes(context, control).await?;
     places.give_back(context);
     Ok(drift)
 }
@@ -283,6 +284,32 @@ async fn sweep_groups(
     Ok(drift)
 }
 
+/// Drops roles of `validate` that a run left behind when it died.
+async fn sweep_probes(context: &Context<'_>, control: &Connection) -> Result<(), Failure> {
+    let rows = control
+        .rows(
+            context.work,
+            "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname >= \
+             'lk_t_' AND rolname < 'lk_t`' AND rolvaliduntil < clock_timestamp()",
+        )
+        .await?;
+    for row in &rows {
+        let own = matches!(
+            Marker::read(text(row, 1)),
+            Some(Marker::Probe(probe)) if probe.installation == context.target.installation_id
+        );
+        if own {
+            let sql = format!("DROP ROLE IF EXISTS {}", quote::ident(&string(row, 0))?);
+            if let Err(failure) = control.batch(context.work, &sql).await
+                && failure.connection_lost
+            {
+                return Err(failure);
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn object_exists(
     context: &Context<'_>,
     control: &Connection,
@@ -358,8 +385,14 @@ async fn drop_group(
         return Ok(());
     }
     // Its privileges go while the lock keeps new members out.
+    let connect = match databases.get(&group.marker.database) {
+        Some(database) if group.marker.class == "database" => {
+            format!("REVOKE CONNECT ON DATABASE {} FROM {role};", quote::ident(database)?)
+        }
+        _ => String::new(),
+    };
     let drop_owned = format!(
-        "GRANT {role} TO CURRENT_USER; DROP OWNED BY {role}; REVOKE {role} FROM CURRENT_USER;"
+        "{connect} GRANT {role} TO CURRENT_USER; DROP OWNED BY {role}; REVOKE {role} FROM CURRENT_USER;"
     );
     match databases.get(&group.marker.database) {
         Some(database) if *database != control.database => {

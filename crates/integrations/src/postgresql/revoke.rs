@@ -72,7 +72,7 @@ pub(super) async fn revoke(
 }
 
 enum Begun {
-    /// The role is marked and cannot log in; these groups may own what its members made.
+    /// The role is marked and cannot log in; these groups own what their members made.
     Ending { oid: u32, groups: Vec<(u32, String)> },
     /// There is no role.
     Gone,
@@ -138,7 +138,8 @@ async fn begin_end(
         .chain(state.memberships.keys().copied())
         .collect();
     sql += &format!(
-        "SELECT oid, rolname FROM pg_roles WHERE oid IN ({}) AND {}",
+        "SELECT oid, rolname FROM pg_roles WHERE oid IN ({}) AND {} AND oid IN (SELECT refobjid \
+         FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND deptype = 'o')",
         quote::oids(claimed),
         super::catalog::GROUP_NAMES
     );

@@ -13,7 +13,7 @@ use super::{
     catalog::{Catalog, Scope},
     claims::Places,
     connection::{Connection, Login, begin, flag, number, string},
-    discover::{databases, first_flag},
+    discover::databases,
     expire::PRINCIPAL_NAMES,
     fault::Failure,
     marker::{Marker, ProbeMarker},
@@ -32,7 +32,7 @@ pub(super) async fn validate(context: &Context<'_>) -> Result<Vec<Finding>, Targ
     let mut places = Places::open(context).await?;
     let mut findings = Vec::new();
     check_role(context, &places.control, &mut findings).await?;
-    check_transport(context, &places.control, &mut findings).await?;
+    check_transport(context, &places.control, &mut findings);
     if !findings.iter().any(|finding| finding.severity == Severity::Error) {
         check_ownership_of_principals(context, &places.control, &mut findings).await?;
         check_passwords(context, &places.control, &mut findings).await?;
@@ -115,14 +115,8 @@ async fn check_role(
     Ok(())
 }
 
-async fn check_transport(
-    context: &Context<'_>,
-    control: &Connection,
-    findings: &mut Vec<Finding>,
-) -> Result<(), Failure> {
-    let sql = "SELECT coalesce(bool_or(ssl), false) FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-    let encrypted = first_flag(&control.rows(context.work, sql).await?);
-    if !encrypted {
+fn check_transport(context: &Context<'_>, control: &Connection, findings: &mut Vec<Finding>) {
+    if !control.encrypted {
         say(
             findings,
             Severity::Advice,
@@ -137,7 +131,6 @@ async fn check_transport(
              verify-full",
         );
     }
-    Ok(())
 }
 
 /// From version 16 on only a role with ADMIN OPTION can change or drop a principal.

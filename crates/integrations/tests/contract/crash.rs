@@ -1,11 +1,8 @@
 //! Dying at a chosen point.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use async_trait::async_trait;
@@ -42,23 +39,5 @@ impl CrashPoints for CrashAt {
             self.reached.notify_one();
             std::future::pending::<()>().await;
         }
-    }
-}
-
-/// Notes which points a run comes to.
-#[derive(Debug, Default)]
-pub struct Trace(Mutex<BTreeSet<&'static str>>);
-
-impl Trace {
-    /// The points so far.
-    pub fn points(&self) -> BTreeSet<&'static str> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-#[async_trait]
-impl CrashPoints for Trace {
-    async fn reached(&self, name: &'static str) {
-        self.0.lock().unwrap().insert(name);
     }
 }

@@ -172,4 +172,18 @@ pub async fn reconcile_drops_groups_whose_object_is_gone(h: &PgHarness) {
     run(&h.admin, "DROP TABLE public.items").await;
     h.module().reconcile(&target, &work(), &[], true).await.unwrap();
     assert_eq!(h.value(&count).await, "3");
+    // Eight days without a member pass in the markers; the parents go once nobody joins them.
+    for _ in 0..5 {
+        let age = format!(
+            "DO $$ DECLARE g record; BEGIN FOR g IN SELECT rolname, shobj_description(oid, \
+             'pg_authid')::jsonb AS m FROM pg_roles WHERE rolname ~ '^lk_g_' AND \
+             strpos(shobj_description(oid, 'pg_authid'), '{}') > 0 LOOP IF g.m ? 'idle_since' THEN \
+             EXECUTE format('COMMENT ON ROLE %I IS %L', g.rolname, jsonb_set(g.m, '{{idle_since}}', \
+             to_jsonb((g.m->>'idle_since')::bigint - 8 * 86400000::bigint))); END IF; END LOOP; END $$",
+            target.installation_id
+        );
+        run(&h.admin, &age).await;
+        h.module().reconcile(&target, &work(), &[], true).await.unwrap();
+    }
+    assert_eq!(h.value(&count).await, "0");
 }

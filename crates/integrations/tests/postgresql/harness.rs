@@ -330,9 +330,16 @@ impl Harness for PgHarness {
         );
         let groups = self.value(&names).await;
         if !groups.is_empty() {
-            let second = self.admin_in(&self.second).await;
-            run(&second, &format!("DROP OWNED BY {groups}")).await;
-            run(&self.admin, &format!("DROP OWNED BY {groups}; DROP ROLE {groups}")).await;
+            // Only who granted can take back.
+            for database in [&self.second, &self.main] {
+                let sql = format!(
+                    "SET ROLE latchkey_provisioner; REVOKE CONNECT ON DATABASE {database} FROM {groups}; \
+                     REVOKE ALL ON SCHEMA public FROM {groups}; REVOKE ALL ON ALL TABLES IN SCHEMA \
+                     public FROM {groups}; RESET ROLE; DROP OWNED BY {groups}"
+                );
+                run(&self.admin_in(database).await, &sql).await;
+            }
+            run(&self.admin, &format!("DROP ROLE {groups}")).await;
         }
     }
 

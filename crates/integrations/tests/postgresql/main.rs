@@ -10,6 +10,7 @@ mod hostile;
 mod inventory;
 mod objects;
 mod outage;
+mod transport;
 
 use latchkey_integrations::postgresql::CRASH_POINTS;
 use latchkey_testkit::systems::PostgresVersion;
@@ -50,7 +51,8 @@ on_both_versions! {
     f05_a_late_delivery_is_fenced_off => contract::a_late_delivery_is_fenced_off;
     nothing_happens_after_the_lease => contract::nothing_happens_after_the_lease;
     a_principal_dropped_by_hand => contract::a_principal_dropped_by_hand;
-    f01_killed_at_every_point_and_run_again => killed_at_every_point;
+    f01_killed_at_every_point_of_a_grant => killed_at_every_point_of_a_grant;
+    f01_killed_at_every_point_of_a_revoke => killed_at_every_point_of_a_revoke;
     f01_killed_while_moving_objects => objects::killed_at_every_point_of_the_graveyard;
     the_next_right_up_works_when_granted => access::the_next_right_up_works_when_granted;
     a_schema_right_covers_its_tables => access::a_schema_right_covers_its_tables;
@@ -78,15 +80,25 @@ on_both_versions! {
     validate_says_what_is_missing => inventory::validate_says_what_is_missing;
 }
 
-/// The points that any grant and revoke come to; those of the graveyard have a test of their own.
-async fn killed_at_every_point(harness: &PgHarness) {
+/// Every run comes to the points of a grant.
+async fn killed_at_every_point_of_a_grant(harness: &PgHarness) {
+    let points: Vec<&str> = CRASH_POINTS
+        .iter()
+        .copied()
+        .filter(|point| !point.starts_with("pg.revoke") && !point.starts_with("pg.expire"))
+        .collect();
+    contract::killed_at_every_point_and_run_again(harness, &points).await;
+}
+
+/// Every run comes to the points of a revoke but those of replicas, prepared transactions and
+/// the graveyard, which have tests of their own.
+async fn killed_at_every_point_of_a_revoke(harness: &PgHarness) {
     let special = ["prepared_rolled_back", "replica_clear", "graveyard_ready", "objects_moved"];
     let points: Vec<&str> = CRASH_POINTS
         .iter()
         .copied()
-        .filter(|point| {
-            !point.starts_with("pg.expire") && !special.iter().any(|s| point.ends_with(s))
-        })
+        .filter(|point| point.starts_with("pg.revoke"))
+        .filter(|point| !special.iter().any(|special| point.ends_with(special)))
         .collect();
     contract::killed_at_every_point_and_run_again(harness, &points).await;
 }
