@@ -69,6 +69,23 @@ pub(crate) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 fn new_id(app: &App) -> String {
-    let bytes: [u8; 8] = app.rng().bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(app.rng().bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_in_the_one_shape_without_its_text() {
+        let served = async { panicked(Box::new("the canary")) };
+        let response = CURRENT.scope("0123abcd".to_owned(), served).await;
+        assert_eq!(response.status(), 500);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.contains("InternalServerError") && text.contains("0123abcd"), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+    }
 }

@@ -286,7 +286,7 @@ impl<'de> de::Deserializer<'de> for Values<'_> {
     }
 }
 
-impl<'de, 'a> IntoDeserializer<'de, Refused> for Values<'a> {
+impl<'a> IntoDeserializer<'_, Refused> for Values<'a> {
     type Deserializer = Values<'a>;
 
     fn into_deserializer(self) -> Self {

@@ -89,6 +89,8 @@ async fn a_request_goes_from_asking_to_its_end() {
     assert_eq!(task["requestor"]["email"], "ana@example.com");
     assert_eq!(task["challenge"]["approvers"][0]["status"], "Pending");
     assert!(task.get("revocation_time").is_none());
+    let one = format!("{CLIENT}/{}", id_of(&asked));
+    assert_eq!(ground.get(bob, &one).await.ok(), *task);
     story.act(bob, task, "approve", json!({"justification": null})).await.ok();
     story.act(bob, task, "approve", json!({})).await.refused(409, "Conflict");
 

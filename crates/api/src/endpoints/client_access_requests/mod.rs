@@ -29,6 +29,8 @@ use crate::{
 };
 
 const TAG: &str = "Access Requests";
+/// How many units a request names unless said otherwise.
+const SUMMARY: usize = 5;
 const DECIDED: &str = "The request is not waiting for a decision, or changed meanwhile.";
 
 /// The routes of this group.
@@ -40,6 +42,13 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
             get_with(list, |op| {
                 let summary = "Page through requests of one scope, newest first.";
                 described(op, TAG, "listClientAccessRequests", summary)
+            }),
+        )
+        .api_route(
+            &path("/{id}"),
+            get_with(read, |op| {
+                let summary = "Read one request, as one of its parties or of those who may decide.";
+                described(op, TAG, "getClientAccessRequest", summary)
             }),
         )
         .api_route(
@@ -102,8 +111,20 @@ struct ListQuery {
     skip: i32,
 }
 
+/// How much of one request to show.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ReadQuery {
+    /// Largest size of `access_units_summary`.
+    #[serde(default = "five")]
+    access_units_summary_limit: i32,
+}
+
+fn units_shown(limit: i32) -> usize {
+    usize::try_from(limit).unwrap_or(0)
+}
+
 fn five() -> i32 {
-    5
+    i32::try_from(SUMMARY).unwrap_or(i32::MAX)
 }
 
 fn hundred() -> i32 {
@@ -119,7 +140,7 @@ impl ListQuery {
         let short = format!("AR-{}", request.number);
         let for_somebody_else = request.grantee_id != request.requestor_id;
         !self.favorite_only
-            && (self.scope != ListScope::MyDelegatedRequests || for_somebody_else)
+            && (self.scope != ListScope::DelegatedRequests || for_somebody_else)
             && is_in(&self.grantee_ids, &[request.grantee_id.as_str(), &view.grantee.email])
             && is_in(&self.requestor_ids, &[request.requestor_id.as_str(), &view.requestor.email])
             && is_in(&self.request_ids, &[request.id.as_str(), &short])
@@ -137,7 +158,7 @@ async fn list(
     let size = usize::try_from(limit).unwrap_or(1);
     let mut rows = rows(&app, &actor, &query, skip.saturating_add(size).saturating_add(1)).await?;
     let has_more = rows.len() > skip.saturating_add(size);
-    let summary = usize::try_from(query.access_units_summary_limit).unwrap_or(0);
+    let summary = units_shown(query.access_units_summary_limit);
     let shown = rows.drain(..).skip(skip).take(size);
     let data = shown.map(|view| AccessRequest::of(&view, summary)).collect();
     let pagination = Pagination { limit, offset: query.skip, total: None, has_more };
@@ -156,11 +177,11 @@ async fn rows(
     let mut rows = Vec::new();
     loop {
         let found = match query.scope {
-            ListScope::MyTasks => requests::list_my_tasks(app, actor, &page).await?,
-            ListScope::MyRequests | ListScope::MyDelegatedRequests => {
+            ListScope::Tasks => requests::list_my_tasks(app, actor, &page).await?,
+            ListScope::Requests | ListScope::DelegatedRequests => {
                 requests::list_client_requests(app, actor, &states, &page).await?
             }
-            ListScope::MyHistoricTasks => {
+            ListScope::HistoricTasks => {
                 return Err(ApiError::field("scope", "MyHistoricTasks is not built yet"));
             }
         };
@@ -173,6 +194,16 @@ async fn rows(
             _ => return Ok(rows),
         }
     }
+}
+
+async fn read(
+    State(app): State<App>,
+    May(actor, ..): May<ReadOwnRequests>,
+    Id(id): Id,
+    Query(query): Query<ReadQuery>,
+) -> Result<Reply<AccessRequest>, ApiError> {
+    let view = requests::get_client_request(&app, &actor, &id).await?;
+    Ok(Reply(AccessRequest::of(&view, units_shown(query.access_units_summary_limit))))
 }
 
 async fn approve(

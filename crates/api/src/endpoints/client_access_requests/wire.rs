@@ -106,7 +106,8 @@ struct Grantee {
 #[schemars(rename = "ClientRequestStatus")]
 struct Status {
     /// One of the nine words, letter for letter.
-    status: &'static str,
+    #[serde(rename = "status")]
+    word: &'static str,
     /// Longer text; left out where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -316,13 +317,17 @@ pub(super) struct Pagination {
 #[schemars(rename = "RequestListScope")]
 pub(super) enum ListScope {
     /// Filed by the caller, or for the caller.
-    MyRequests,
+    #[serde(rename = "MyRequests")]
+    Requests,
     /// Waiting for the caller's decision.
-    MyTasks,
+    #[serde(rename = "MyTasks")]
+    Tasks,
     /// Decided by the caller.
-    MyHistoricTasks,
+    #[serde(rename = "MyHistoricTasks")]
+    HistoricTasks,
     /// Filed by the caller for others.
-    MyDelegatedRequests,
+    #[serde(rename = "MyDelegatedRequests")]
+    DelegatedRequests,
 }
 
 /// Decision of an approver.
@@ -396,7 +401,7 @@ impl Status {
         let request = &view.request;
         let end = request.ends_at.map(|end| ("ends_at".to_owned(), end.to_string()));
         Self {
-            status: request.state.wire_word(),
+            word: request.state.wire_word(),
             description: request.state_reason.clone(),
             metadata: end.into_iter().collect(),
         }

@@ -25,7 +25,7 @@ pub struct Integration {
     pub name: String,
     /// Integration type, such as `postgresql`.
     #[serde(rename = "type")]
-    pub integration_type: String,
+    pub kind: String,
     /// `RESOURCES` or `USER-INFORMATION`.
     pub category: String,
     /// Connector in charge.
@@ -35,7 +35,8 @@ pub struct Integration {
     /// When a discovery run last ended well.
     pub last_sync_time: Option<Timestamp>,
     /// Settings of the type, as they were sent.
-    pub integration_config: Map<String, Value>,
+    #[serde(rename = "integration_config")]
+    pub config: Map<String, Value>,
     /// Where its secret is kept, where that is one of these stores; values are masked.
     pub secret_store_config: Option<SecretStoreConfig>,
     /// Resource types to discover; null means all of the type.
@@ -264,12 +265,12 @@ impl From<IntegrationView> for Integration {
         Self {
             id: integration.id.into(),
             name: integration.name,
-            integration_type: integration.integration_type,
+            kind: integration.integration_type,
             category: integration.category,
             connector_id: integration.connector_id.map(Into::into),
             status: integration.status.into(),
             last_sync_time: integration.last_sync_at.map(Into::into),
-            integration_config: integration.config,
+            config: integration.config,
             secret_store_config: masked
                 .map(|apono| SecretStoreConfig { apono: Some(apono), ..Default::default() }),
             connected_resource_types: integration.connected_resource_types,
