@@ -14,6 +14,7 @@ mod credentials;
 mod error;
 mod flows;
 mod groups;
+mod holds;
 mod integrations;
 mod inventory;
 mod jobs;

@@ -104,6 +104,7 @@ pub async fn delete_flow(app: &App, actor: &Actor, id: &FlowId) -> Result<(), Ap
     actor.require(Operation::ManageFlows)?;
     app.store()
         .write(async |tx| {
+            tx.lock_flow(id).await?;
             let flow = tx.find_flow(id).await?.ok_or_else(AppError::not_found)?;
             let audit = actor.audit();
             let ended = end_everything_of_flow(tx, &audit, id, &Because::FlowDeleted).await?;

@@ -98,6 +98,7 @@ pub async fn update_integration(
     actor.require(Operation::ManageIntegrations)?;
     app.store()
         .write(async |tx| {
+            tx.lock_integration(id).await?;
             let before = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
             let kind = find_type(&before.integration_type)
                 .ok_or_else(|| AppError::conflict("this server lacks the integration's type"))?;

@@ -42,6 +42,7 @@ pub async fn delete_integration(
     actor.require(Operation::ManageIntegrations)?;
     app.store()
         .write(async |tx| {
+            tx.lock_integration(id).await?;
             let integration = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
             let mut users: Vec<String> = Vec::new();
             for flow in tx.flows_using_integration(id).await? {
@@ -91,6 +92,7 @@ pub async fn retire_integration(
     }
     app.store()
         .write(async |tx| {
+            tx.lock_integration(id).await?;
             let mut integration = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
             for request in tx.open_requests_of_integration(id).await? {
                 let because = Because::TargetRetired;

@@ -2,12 +2,12 @@
 //! where that flow sends it, all in one transaction. All or nothing: if any entitlement has no
 //! governing flow, nothing is created.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     flow::AccessFlow,
-    ids::{PermissionId, RequestId, ResourceId, UnitId},
+    ids::{IntegrationId, PermissionId, RequestId, ResourceId, UnitId, UserId},
     inventory::Entitlement,
     people::User,
     policy::{
@@ -300,6 +300,7 @@ async fn file(
     if let Some(refusal) = split.refusal() {
         return Err(refuse(&refusal, &split));
     }
+    hold_what_it_rests_on(tx, &asked, &split).await?;
     let mut filed = Vec::with_capacity(split.parts.len());
     for part in &split.parts {
         let text = command.justification.as_deref();
@@ -311,6 +312,32 @@ async fn file(
         filed.push(store(tx, app, actor, request, units, again).await?);
     }
     Ok(filed)
+}
+
+/// Keeps the people, the flows and the integrations as they were read until the request is
+/// stored, so that whoever takes one of them away finds the request.
+async fn hold_what_it_rests_on(
+    tx: &mut Tx,
+    asked: &Asked,
+    split: &Split<'_>,
+) -> Result<(), AppError> {
+    let people = BTreeSet::from([&asked.requestor.user.id, &asked.grantee.user.id]);
+    let people: Vec<UserId> = people.into_iter().cloned().collect();
+    if !tx.hold_active_users(&people).await? {
+        return Err(AppError::conflict("a person that this is about was disabled just now"));
+    }
+    for part in &split.parts {
+        if !tx.hold_flow(&part.flow.id, part.flow.version).await? {
+            return Err(AppError::conflict("the access flow changed just now; ask again"));
+        }
+    }
+    let integrations: BTreeSet<&IntegrationId> =
+        asked.entitlements.iter().map(|entitlement| &entitlement.resource.integration_id).collect();
+    let integrations: Vec<IntegrationId> = integrations.into_iter().cloned().collect();
+    if !tx.hold_integrations(&integrations).await? {
+        return Err(AppError::conflict("an integration was deleted just now; ask for the rest"));
+    }
+    Ok(())
 }
 
 /// The request for one part, frozen as it is asked.

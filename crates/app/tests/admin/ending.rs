@@ -8,6 +8,7 @@ use latchkey_app::{
         IntegrationCommand, delete_integration, get_integration, refresh_integration,
         retire_integration, update_integration,
     },
+    requests::{RequestAccess, request_access},
     users::disable_user,
 };
 use latchkey_domain::{integration::IntegrationStatus, request::RequestState};
@@ -15,9 +16,13 @@ use serde_json::json;
 
 use crate::{
     flows::command,
-    ground::{Mood, TABLES},
+    ground::{Ground, Mood, TABLES},
     office::{first_admin, kind_of, records_of, token_for},
 };
+
+fn asking(ground: &Ground) -> RequestAccess {
+    RequestAccess { entitlements: vec![ground.entitlement(TABLES[0])], ..RequestAccess::default() }
+}
 
 both_databases! {
     async fn b02_a_disabled_user_holds_and_waits_for_nothing(ground) {
@@ -69,6 +74,45 @@ both_databases! {
         let off = latchkey_app::flows::FlowCommand { active: false, ..command("asked") };
         update_flow(&ground.app, &admin, &asked.id, off).await.unwrap();
         assert_eq!(ground.state(&pending).await, RequestState::Cancelled);
+    }
+
+    async fn b04_a_request_that_races_the_end_of_its_flow_leaves_nothing(ground) {
+        let admin = first_admin(ground).await;
+        for round in 0..10 {
+            let flow = ground.flow(&format!("flow {round}"), Some(60), &[]).await;
+            let (asked, deleted) = tokio::join!(
+                request_access(&ground.app, &ground.ana, asking(ground)),
+                delete_flow(&ground.app, &admin, &flow.id),
+            );
+            deleted.unwrap();
+            match asked {
+                Ok(filed) => {
+                    ground.settle().await;
+                    assert!(ground.state(&filed[0]).await.is_final());
+                }
+                Err(error) => {
+                    assert!(matches!(error.kind, ErrorKind::Conflict | ErrorKind::Forbidden));
+                }
+            }
+            assert!(ground.held().is_empty());
+        }
+    }
+
+    async fn b03_a_request_that_races_its_requestor_leaves_nothing(ground) {
+        let admin = first_admin(ground).await;
+        ground.flow("free", Some(60), &[]).await;
+        let (asked, disabled) = tokio::join!(
+            request_access(&ground.app, &ground.ana, asking(ground)),
+            disable_user(&ground.app, &admin, ground.ana.user.id.as_str()),
+        );
+        disabled.unwrap();
+        if let Ok(filed) = asked {
+            ground.settle().await;
+            assert!(ground.state(&filed[0]).await.is_final());
+        }
+        assert!(ground.held().is_empty());
+        let late = request_access(&ground.app, &ground.ana, asking(ground)).await;
+        assert_eq!(kind_of(late), ErrorKind::Conflict, "the actor was read before");
     }
 
     async fn b04_an_integration_in_use_is_not_deleted(ground) {
@@ -143,11 +187,7 @@ both_databases! {
         assert_eq!(records_of(ground, "integration.retired").await, 1);
         assert_eq!(records_of(ground, "access_session.not_proven").await, 1);
 
-        let command = latchkey_app::requests::RequestAccess {
-            entitlements: vec![ground.entitlement(TABLES[0])],
-            ..latchkey_app::requests::RequestAccess::default()
-        };
-        let asked = latchkey_app::requests::request_access(&ground.app, &ground.ana, command).await;
+        let asked = request_access(&ground.app, &ground.ana, asking(ground)).await;
         assert_eq!(kind_of(asked), ErrorKind::Invalid, "nothing of it can be asked for any more");
 
         let again = retire_integration(&ground.app, &admin, id, "rack sold").await.unwrap();
