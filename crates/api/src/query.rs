@@ -157,7 +157,9 @@ impl<T: JsonSchema> OperationInput for Places<T> {
         ctx: &mut GenContext,
         operation: &mut Operation,
     ) -> Vec<(Option<Code>, ResponseDoc)> {
-        Id::inferred_early_responses(ctx, operation)
+        let mut answers = Id::inferred_early_responses(ctx, operation);
+        answers.push(documented(ctx, 400, "A part of the path is malformed."));
+        answers
     }
 }
 

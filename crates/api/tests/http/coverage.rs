@@ -144,6 +144,9 @@ async fn every_change_leaves_an_audit_record() {
     ground.work(connector).await;
     story.act(ana, &second, "revoke", json!({})).await.ok();
     ground.work(connector).await;
+    let shortened = story.ask("customers").await;
+    let body = json!({"duration_in_sec": 60});
+    story.act(bob, &shortened, "approve-shortened", body).await.ok();
     let third = story.ask("customers").await;
     let path = format!("/api/user/v4/access-requests/{}/revoke", id_of(&third));
     ground.post(ana, &path, json!({})).await.ok();

@@ -242,3 +242,18 @@ async fn client_lists_are_paged_by_skip_and_limit_newest_first() {
     story.ground.get(&story.ana, &path).await.refuses("scope");
     story.ground.get(&story.ana, CLIENT).await.refuses("scope");
 }
+
+#[tokio::test]
+async fn an_approver_may_shorten_a_grant_and_not_lengthen_it() {
+    let story = Story::new(Some("bob")).await;
+    let asked = story.ask("orders").await;
+    let act = "approve-shortened";
+    for bad in [json!(0), json!(-5), json!(1.5), json!(null)] {
+        let answer = story.act(&story.bob, &asked, act, json!({"duration_in_sec": bad})).await;
+        answer.refuses("duration_in_sec");
+    }
+    let longer = story.act(&story.bob, &asked, act, json!({"duration_in_sec": 7200})).await;
+    assert_eq!(longer.status, 400, "{}", longer.text);
+    story.act(&story.bob, &asked, act, json!({"duration_in_sec": 60})).await.ok();
+    assert_eq!(story.request(&asked).await["duration_in_sec"], 60);
+}

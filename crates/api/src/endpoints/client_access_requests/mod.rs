@@ -16,7 +16,9 @@ use latchkey_app::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::wire::{AccessRequest, ApprovalDecision, ListScope, Pagination, RequestPage};
+use self::wire::{
+    AccessRequest, ApprovalDecision, ListScope, Pagination, RequestPage, ShortenedApproval,
+};
 use super::access_requests_v4::states;
 use crate::{
     ApiState,
@@ -25,7 +27,6 @@ use crate::{
     documentation::{conflicts, described},
     error::ApiError,
     query::{Id, Query},
-    time::DurationSec,
 };
 
 const TAG: &str = "Access Requests";
@@ -56,6 +57,16 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
             post_with(approve, |op| {
                 let op = described(op, TAG, "approveClientAccessRequest", "Approve a request.");
                 conflicts(op, DECIDED)
+            }),
+        )
+        .api_route(
+            &path("/{id}/approve-shortened"),
+            post_with(approve_shortened, |op| {
+                let summary = "Approve a request for a shorter time than was asked for.";
+                conflicts(
+                    described(op, "Latchkey", "approveShortenedAccessRequest", summary),
+                    DECIDED,
+                )
             }),
         )
         .api_route(
@@ -212,9 +223,19 @@ async fn approve(
     Id(id): Id,
     Body(input): Body<ApprovalDecision>,
 ) -> Result<Reply<Message>, ApiError> {
-    let shorter = input.shorten_to_sec.map(DurationSec::seconds);
-    requests::approve_request(&app, &actor, &id, input.justification, shorter).await?;
+    requests::approve_request(&app, &actor, &id, input.justification, None).await?;
     Ok(Message::reply("The request is approved."))
+}
+
+async fn approve_shortened(
+    State(app): State<App>,
+    May(actor, ..): May<DecideRequest>,
+    Id(id): Id,
+    Body(input): Body<ShortenedApproval>,
+) -> Result<Reply<Message>, ApiError> {
+    let seconds = Some(input.duration_in_sec.seconds());
+    requests::approve_request(&app, &actor, &id, input.justification, seconds).await?;
+    Ok(Message::reply("The request is approved for a shorter time."))
 }
 
 async fn reject(

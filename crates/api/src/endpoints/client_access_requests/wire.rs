@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     endpoints::references::ResourceTypeRef,
-    time::{EpochSeconds, seconds32},
+    time::{DurationSec, EpochSeconds, seconds32},
 };
 
 /// Access request, client view.
@@ -331,12 +331,19 @@ pub(super) enum ListScope {
 }
 
 /// Decision of an approver.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ApprovalDecision {
     /// Reason; needed where the flow asks for one.
     pub(super) justification: Option<String>,
-    /// Ours: grant for so many seconds only, fewer than were asked for. Counts when approving.
-    pub(super) shorten_to_sec: Option<crate::time::DurationSec>,
+}
+
+/// Approval for a shorter time than was asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct ShortenedApproval {
+    /// For how many seconds; fewer than the request says.
+    pub(super) duration_in_sec: DurationSec,
+    /// Reason; needed where the flow asks for one.
+    pub(super) justification: Option<String>,
 }
 
 impl AccessRequest {
