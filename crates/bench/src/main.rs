@@ -1,62 +1,55 @@
-//! Measurements of the built program, from outside: over HTTP and at the target.
+//! Measurements of the released programs, started by `cargo xtask bench NAME`.
 //!
-//! `cargo xtask bench NAME` builds the programs in the release profile and runs this one. Each
-//! measurement prints one table and writes one JSON file; see [`report`] for its form. Numbers are
-//! raw samples of this machine in this run, never carried over from another.
+//! Everything is measured from outside, as a user has it: the released server over HTTP, real
+//! logins into a real PostgreSQL, rivals as their own programs on the same machine in the same
+//! run. Nothing leaves the loopback interface, and every process that is started is stopped by
+//! its pid. docs/benchmarks.md says what each figure means.
 
-mod by_hand;
 mod grant;
-mod latchkey;
-mod openbao;
+mod http;
+mod load;
+mod machine;
 mod report;
-mod statistics;
-mod target;
+mod samples;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
+#[command(name = "latchkey-bench", about = "Measurements; run them by `cargo xtask bench NAME`")]
 struct Arguments {
-    /// Which measurement: `grant`.
-    name: String,
-    /// The release build of `latchkey`.
-    #[arg(long)]
-    program: PathBuf,
-    /// Where the JSON goes.
-    #[arg(long)]
-    out: PathBuf,
-    /// The documented script that makes the provisioner.
-    #[arg(long)]
-    provisioner: PathBuf,
-    /// The commit that was built.
-    #[arg(long)]
-    commit: String,
-    /// Fewer operations, to see whether the measurement itself works.
-    #[arg(long)]
-    quick: bool,
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// From a request to a usable login and back to nothing, beside the same SQL sent by hand and
+    /// `OpenBao`.
+    Grant(grant::Options),
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    // Fails only when a provider is there already, and then that one serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                match arguments.benchmark {
+                    Benchmark::Grant(options) => grant::run(options).await,
+                }
+            })
+        });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn run(arguments: &Arguments) -> Result<()> {
-    // The one TLS provider of the project; nothing here leaves the loopback addresses.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = match arguments.name.as_str() {
-        "grant" => runtime.block_on(grant::measure(arguments))?,
-        other => bail!("there is no measurement named {other}; there is: grant"),
-    };
-    report.print();
-    report.write(&arguments.out)
 }

@@ -1,157 +1,176 @@
-//! What a measurement says: rows with raw samples, and targets with their bounds.
+//! One table for people and one JSON file for programs, of the same form for every benchmark:
+//! `{"machine":…,"rows":[…],"targets":[{"name","value","unit","bound","holds"}]}`.
+//!
+//! A target that could not be measured does not hold: nothing passes by not having run.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::statistics::Samples;
+use crate::samples::Series;
 
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    machine: Value,
-    rows: Vec<Row>,
-    targets: Vec<Target>,
+/// What a figure is held to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    MoreThan(f64),
+    AtMost(f64),
 }
 
-/// One line of the table.
-#[derive(Debug, Serialize)]
-pub(crate) struct Row {
-    pub(crate) what: String,
-    pub(crate) clients: usize,
-    pub(crate) per_second: Option<f64>,
-    pub(crate) p50_ms: Option<f64>,
-    pub(crate) p99_ms: Option<f64>,
-    /// Every single measurement, in milliseconds unless the row says otherwise.
-    pub(crate) samples: Vec<f64>,
-    /// Versions, settings, parts: what it takes to repeat and to read the row.
-    pub(crate) notes: Map<String, Value>,
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => value >= bound,
+            Self::MoreThan(bound) => value > bound,
+            Self::AtMost(bound) => value <= bound,
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::AtLeast(bound) => format!(">= {bound}"),
+            Self::MoreThan(bound) => format!("> {bound}"),
+            Self::AtMost(bound) => format!("<= {bound}"),
+        }
+    }
 }
 
-/// A bound and whether it holds.
+/// A promise about a figure.
 #[derive(Debug, Serialize)]
 pub(crate) struct Target {
-    name: String,
+    name: &'static str,
     value: Option<f64>,
     unit: &'static str,
     bound: String,
     holds: bool,
 }
 
-/// Which side of the bound is good.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Report {
-    pub(crate) fn new(commit: &str) -> Self {
-        let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-        let cpu = read("/proc/cpuinfo").lines().find_map(|line| {
-            line.strip_prefix("model name")
-                .map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned())
-        });
-        let memory = read("/proc/meminfo").lines().next().map(str::to_owned);
-        let load = read("/proc/loadavg");
-        let machine = json!({
-            "cpu": cpu,
-            "cores": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
-            "memory": memory,
-            "kernel": read("/proc/sys/kernel/osrelease").trim(),
-            "load_at_start": load.trim(),
-            "commit": commit,
-        });
-        Self { machine, rows: Vec::new(), targets: Vec::new() }
-    }
-
-    pub(crate) fn row(&mut self, row: Row) {
-        row.print();
-        self.rows.push(row);
-    }
-
-    /// A target; without a value it does not hold.
-    pub(crate) fn target(
-        &mut self,
-        name: &str,
+impl Target {
+    /// Holds `value` to `bound`; without a value it does not hold.
+    pub(crate) fn new(
+        name: &'static str,
         value: Option<f64>,
         unit: &'static str,
         bound: Bound,
-    ) {
-        let (words, holds) = match bound {
-            Bound::AtLeast(least) => {
-                (format!(">= {least:.3}"), value.is_some_and(|value| value >= least))
-            }
-            Bound::AtMost(most) => {
-                (format!("<= {most:.3}"), value.is_some_and(|value| value <= most))
-            }
-        };
-        self.targets.push(Target { name: name.to_owned(), value, unit, bound: words, holds });
+    ) -> Self {
+        let holds = value.is_some_and(|value| bound.holds(value));
+        Self { name, value, unit, bound: bound.words(), holds }
+    }
+}
+
+/// The file's content.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    machine: Value,
+    rows: Vec<Value>,
+    targets: Vec<Target>,
+}
+
+impl Report {
+    /// A report without rows. Every row will carry `common`: commit, versions, settings.
+    pub(crate) fn new(
+        machine: Value,
+        rows: Vec<Map<String, Value>>,
+        common: &Map<String, Value>,
+        targets: Vec<Target>,
+    ) -> Self {
+        let rows = rows
+            .into_iter()
+            .map(|mut row| {
+                row.extend(common.clone());
+                Value::Object(row)
+            })
+            .collect();
+        Self { machine, rows, targets }
     }
 
-    pub(crate) fn print(&self) {
-        println!(
-            "\n{:<48} {:>7} {:>9} {:>10} {:>10}",
-            "what", "clients", "per s", "p50 ms", "p99 ms"
-        );
-        for row in &self.rows {
-            row.print();
+    /// Writes the file.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        let place = || format!("cannot write {}", file.display());
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).with_context(place)?;
         }
-        println!("\n{:<60} {:>12} {:<10} {:<14} holds", "target", "value", "unit", "bound");
+        fs::write(file, serde_json::to_string(self)?).with_context(place)
+    }
+
+    /// Prints the targets.
+    pub(crate) fn print_targets(&self) {
+        println!("\n{:<58} {:>10}  {:<8} {:<8} holds", "target", "value", "unit", "bound");
         for target in &self.targets {
-            let value = target.value.map_or("not run".to_owned(), |value| format!("{value:.2}"));
             println!(
-                "{:<60} {value:>12} {:<10} {:<14} {}",
+                "{:<58} {:>10}  {:<8} {:<8} {}",
                 target.name,
+                number(target.value),
                 target.unit,
                 target.bound,
                 if target.holds { "yes" } else { "NO" }
             );
         }
     }
+}
 
-    pub(crate) fn write(&self, file: &Path) -> Result<()> {
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(file, serde_json::to_string_pretty(self)?)?;
-        println!("\nwrote {}", file.display());
-        Ok(())
+/// Prints series side by side, each with its parts.
+pub(crate) fn print_series(series: &[Series]) {
+    println!(
+        "\n{:<8} {:<26} {:>7} {:>6} {:>9} {:>9} {:>9}  p50 of its parts, ms",
+        "", "side", "clients", "n", "per s", "p50 ms", "p99 ms"
+    );
+    for one in series {
+        let parts: Vec<String> = one
+            .parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| format!("{part} {}", number(one.part_quantile_ms(index, 50))))
+            .collect();
+        println!(
+            "{:<8} {:<26} {:>7} {:>6} {:>9} {:>9} {:>9}  {}",
+            one.operation,
+            one.side,
+            one.clients,
+            one.samples.len(),
+            number(one.per_second()),
+            number(one.quantile_ms(50)),
+            number(one.quantile_ms(99)),
+            parts.join(", ")
+        );
     }
 }
 
-impl Row {
-    /// A row over samples taken by `clients` at once in `seconds` of wall time.
-    pub(crate) fn of(
-        what: &str,
-        clients: usize,
-        samples: &Samples,
-        seconds: f64,
-        notes: &Value,
-    ) -> Self {
-        let per_second = (seconds > 0.0).then(|| samples.count() / seconds);
-        Self {
-            what: what.to_owned(),
-            clients,
-            per_second,
-            p50_ms: samples.percentile(50),
-            p99_ms: samples.percentile(99),
-            samples: samples.sorted().to_vec(),
-            notes: notes.as_object().cloned().unwrap_or_default(),
-        }
+/// A figure for people; a dash where there is none.
+pub(crate) fn number(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value >= 100.0 => format!("{value:.0}"),
+        Some(value) if value >= 10.0 => format!("{value:.1}"),
+        Some(value) => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_does_not_hold() {
+        assert!(!Target::new("t", None, "s", Bound::AtMost(2.0)).holds);
+        assert!(Target::new("t", Some(2.0), "s", Bound::AtMost(2.0)).holds);
+        assert!(!Target::new("t", Some(1.0), "x", Bound::MoreThan(1.0)).holds);
+        assert!(Target::new("t", Some(0.6), "x", Bound::AtLeast(0.6)).holds);
     }
 
-    fn print(&self) {
-        let number =
-            |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
-        println!(
-            "{:<48} {:>7} {:>9} {:>10} {:>10}",
-            self.what,
-            self.clients,
-            number(self.per_second),
-            number(self.p50_ms),
-            number(self.p99_ms)
+    #[test]
+    fn the_file_has_the_form_that_every_benchmark_keeps() {
+        let common = Map::from_iter([("commit".to_owned(), Value::from("c"))]);
+        let row = Map::from_iter([("name".to_owned(), Value::from("issue"))]);
+        let targets = vec![Target::new("t", Some(1.0), "s", Bound::AtMost(2.0))];
+        let report = Report::new(Value::Null, vec![row], &common, targets);
+        assert_eq!(
+            serde_json::to_string(&report).unwrap(),
+            "{\"machine\":null,\"rows\":[{\"name\":\"issue\",\"commit\":\"c\"}],\
+             \"targets\":[{\"name\":\"t\",\"value\":1.0,\"unit\":\"s\",\"bound\":\"<= 2\",\
+             \"holds\":true}]}"
         );
     }
 }

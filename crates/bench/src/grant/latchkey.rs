@@ -1,0 +1,500 @@
+//! The side that is measured: the released program as `latchkey serve` runs it by default, with
+//! SQLite in its data folder and the connector `local` inside.
+//!
+//! People and their tokens are put into the database before the server starts, because making
+//! them is not what is measured; everything else goes over HTTP.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+use latchkey::surroundings::Surroundings;
+use latchkey_domain::{
+    Clock,
+    ids::{GroupId, TokenId, UserId},
+    people::{ApiToken, Group, TokenScope, User, UserStatus},
+};
+use latchkey_identity::{TokenKey, generate_token};
+use latchkey_store::{DatabaseUrl, KeyRing, Store, StoreError, StoreOptions};
+use latchkey_systems::{Program, free_port};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use super::target::{DATABASE, Login, PROVISIONER, TABLE, Target, use_login};
+use crate::{
+    http::{Server, text_of},
+    samples::Sample,
+};
+
+pub(super) const SIDE: &str = "Latchkey";
+pub(super) const ISSUE_PARTS: &[&str] = &["create call", "until Active", "access details", "login"];
+pub(super) const REVOKE_PARTS: &[&str] = &["revoke call", "until Revoked"];
+
+/// The SQLite file in the data folder.
+const FILE: &str = "latchkey.db";
+const INTEGRATION: &str = "Shop database";
+const REQUESTS: &str = "/api/user/v4/access-requests";
+const FLOWS: &str = "/api/admin/v2/access-flows";
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A person with a token.
+#[derive(Debug, Clone)]
+pub(super) struct Person {
+    pub(super) token: String,
+}
+
+/// A data folder with an Admin in it; its server may run or not.
+pub(super) struct Installation {
+    program: PathBuf,
+    folder: PathBuf,
+    surroundings: Surroundings,
+    address: SocketAddr,
+    server: Server,
+    running: Option<Program>,
+    admin: String,
+}
+
+/// What a grant is asked with.
+#[derive(Debug, Clone)]
+pub(super) struct Entitlement {
+    resource: String,
+    permission: String,
+}
+
+impl Installation {
+    /// Makes the data folder and its first Admin.
+    pub(super) fn create(program: &Path, folder: PathBuf) -> Result<Self> {
+        let output = Command::new(program)
+            .args(["admin", "bootstrap", "--email", "ada@example.com"])
+            .args(["--first-name", "Ada", "--last-name", "Admin", "--data"])
+            .arg(&folder)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!("admin bootstrap failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let made: Value = serde_json::from_str(printed.lines().last().unwrap_or_default())?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        Ok(Self {
+            program: program.to_owned(),
+            folder,
+            surroundings: Surroundings::of_the_machine(),
+            address,
+            server: Server::new(address, ("authorization", "Bearer "))?,
+            running: None,
+            admin: text_of(&made, "token")?,
+        })
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    /// Opens the database beside or without the server.
+    pub(super) async fn store(&self) -> Result<Store> {
+        let rng = Arc::clone(&self.surroundings.rng);
+        Ok(Store::open(StoreOptions {
+            database: DatabaseUrl::Sqlite(self.folder.join(FILE)),
+            keys: KeyRing::open_or_create(&self.folder, rng.as_ref())?,
+            clock: Arc::clone(&self.surroundings.clock),
+            rng,
+            max_connections: 2,
+        })
+        .await?)
+    }
+
+    /// Adds people with tokens, all of them members of one new group.
+    pub(super) async fn add_people(&self, group: &str, count: usize) -> Result<Vec<Person>> {
+        let store = self.store().await?;
+        let key = TokenKey::new(*store.keys().token_key());
+        let rng = self.surroundings.rng.as_ref();
+        let now = store_time(self.surroundings.clock.as_ref());
+        let group_row = Group {
+            id: GroupId::generate(now, rng),
+            name: group.to_owned(),
+            source_integration_id: None,
+            source_id: None,
+            created_at: now,
+        };
+        store.write(async |tx| tx.insert_group(&group_row).await).await?;
+        let mut people = Vec::with_capacity(count);
+        let mut rows = Vec::with_capacity(count);
+        for number in 0..count {
+            let user = person(now, rng, group, number);
+            let id = TokenId::generate(now, rng);
+            let made = generate_token(rng, &key, &id).context("a token")?;
+            people.push(Person { token: made.token.expose_secret().to_owned() });
+            let token = ApiToken {
+                id,
+                user_id: user.id.clone(),
+                name: "bench".to_owned(),
+                secret_hash: made.hash,
+                scopes: BTreeSet::from([TokenScope::Read, TokenScope::Request]),
+                created_at: now,
+                expires_at: None,
+                revoked_at: None,
+            };
+            rows.push((user, token));
+        }
+        for some in rows.chunks(500) {
+            store
+                .write(async |tx| -> Result<(), StoreError> {
+                    for (user, token) in some {
+                        tx.insert_user(user).await?;
+                        tx.insert_token(token).await?;
+                        tx.add_group_member(&group_row.id, &user.id).await?;
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
+        store.close().await;
+        Ok(people)
+    }
+
+    /// Starts the server; returns how long it took until it was ready.
+    pub(super) async fn start(&mut self) -> Result<Duration> {
+        let clock = Arc::clone(&self.surroundings.clock);
+        let mut serve = Command::new(&self.program);
+        serve.args(["serve", "--listen", &self.address.to_string(), "--data"]).arg(&self.folder);
+        let began = clock.monotonic();
+        let mut program = Program::start(&mut serve, &self.folder.join("server.log"))?;
+        loop {
+            if let Some(status) = program.ended()? {
+                bail!("latchkey serve ended with {status}: {}", tail(&program.log()));
+            }
+            if self.server.is_ok("/readyz").await {
+                break;
+            }
+            if clock.monotonic().saturating_sub(began) > PATIENCE {
+                bail!("latchkey serve is not ready: {}", tail(&program.log()));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.running = Some(program);
+        Ok(clock.monotonic().saturating_sub(began))
+    }
+
+    /// Stops the server and waits for its end.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        match self.running.take() {
+            Some(mut program) => program.stop(),
+            None => Ok(()),
+        }
+    }
+
+    /// The server's pid.
+    pub(super) fn pid(&self) -> Result<u32> {
+        self.running.as_ref().and_then(Program::pid).context("the server does not run")
+    }
+
+    /// Connects the target's database and waits until its inventory is known.
+    pub(super) async fn connect_database(&self, target: &Target) -> Result<String> {
+        let made = self
+            .server
+            .post(
+                &self.admin,
+                "/api/admin/v4/integrations",
+                json!({
+                    "name": INTEGRATION,
+                    "type": "postgresql",
+                    "connector_id": "local",
+                    "integration_config": {
+                        "hostname": target.server.host(),
+                        "port": target.server.port().to_string(),
+                        "dbname": DATABASE,
+                        "databases": DATABASE,
+                        "sslmode": "disable",
+                        "role": PROVISIONER,
+                    },
+                    "secret_store_config": { "apono": { "parameters": {
+                        "username": target.username, "password": target.password,
+                    } } },
+                }),
+            )
+            .await?;
+        let id = text_of(&made, "id")?;
+        let path = format!("/api/admin/v4/integrations/{id}");
+        let began = self.surroundings.clock.monotonic();
+        loop {
+            let found = self.server.get(&self.admin, &path).await?;
+            match text_of(&found, "status")?.as_str() {
+                "ACTIVE" => return Ok(id),
+                "ERROR" | "WARNING" => bail!("the integration did not become ACTIVE: {found}"),
+                _ if self.surroundings.clock.monotonic().saturating_sub(began) > PATIENCE => {
+                    bail!("the integration was not discovered in time: {found}")
+                }
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    /// Makes a flow that gives the members of a group, without an approval, what they ask for.
+    pub(super) async fn add_flow(
+        &self,
+        group: &str,
+        integration: &str,
+        timeframe: Option<Value>,
+    ) -> Result<String> {
+        let made = self
+            .server
+            .post(
+                &self.admin,
+                FLOWS,
+                json!({
+                    "name": format!("Flow of {group}"),
+                    "active": true,
+                    "trigger": "SELF_SERVE",
+                    "requestors": { "logical_operator": "OR", "conditions": [
+                        { "type": "group", "match_operator": "is", "values": [group] },
+                    ] },
+                    "request_for_others": false,
+                    "access_targets": [{ "integration": {
+                        "integration_reference": integration,
+                        "resource_type": "postgresql-table",
+                        "permissions": ["READ_ONLY"],
+                        "resources_scopes": null,
+                    } }],
+                    "grant_duration_in_min": 120,
+                    "timeframe": timeframe,
+                    "settings": {
+                        "justification_required": false,
+                        "require_approver_reason": false,
+                        "requestor_cannot_approve_himself": true,
+                        "require_mfa": false,
+                        "labels": [],
+                    },
+                }),
+            )
+            .await?;
+        text_of(&made, "id")
+    }
+
+    /// Deletes a flow, which ends everything that it gave.
+    pub(super) async fn delete_flow(&self, id: &str) -> Result<()> {
+        self.server.delete(&self.admin, &format!("{FLOWS}/{id}")).await.map(drop)
+    }
+
+    /// Looks up what everybody will ask for.
+    pub(super) async fn entitlement(&self, person: &Person) -> Result<Entitlement> {
+        let table = TABLE.split('.').next_back().unwrap_or_default();
+        let path = format!(
+            "/api/user/v1/available-access/entitlements?resource_name={table}\
+             &permission_name=READ_ONLY"
+        );
+        let listed = self.server.get(&person.token, &path).await?;
+        let wanted = format!("table:{DATABASE}/{}", TABLE.replace('.', "/"));
+        let rows = listed.get("items").and_then(Value::as_array).context("entitlements")?;
+        let row = rows
+            .iter()
+            .find(|row| {
+                row.pointer("/resource/source_id").and_then(Value::as_str) == Some(wanted.as_str())
+            })
+            .with_context(|| format!("{wanted} is not among {listed}"))?;
+        let id_at = |pointer: &str| {
+            row.pointer(pointer).and_then(Value::as_str).map(str::to_owned).context("an id")
+        };
+        Ok(Entitlement { resource: id_at("/resource/id")?, permission: id_at("/permission/id")? })
+    }
+
+    /// How many requests have entered a state since the server was started.
+    pub(super) async fn entered(&self, state: &str) -> Result<u64> {
+        let label = format!("latchkey_request_transitions_total{{to=\"{state}\"}} ");
+        let metrics = self.server.text("/metrics").await?;
+        Ok(metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(&label))
+            .and_then(|count| count.trim().parse().ok())
+            .unwrap_or(0))
+    }
+
+    /// What clients call.
+    pub(super) fn side(&self, target: &Target, entitlement: &Entitlement) -> Side {
+        Side {
+            server: self.server.clone(),
+            clock: Arc::clone(&self.surroundings.clock),
+            entitlement: entitlement.clone(),
+            host: target.server.host().to_owned(),
+            port: target.server.port(),
+            usual: Arc::default(),
+        }
+    }
+
+    /// What the server has logged last.
+    pub(super) fn log(&self) -> String {
+        self.running.as_ref().map(|program| tail(&program.log())).unwrap_or_default()
+    }
+}
+
+/// The clock's time in whole microseconds, as stored times are.
+pub(super) fn store_time(clock: &dyn Clock) -> Timestamp {
+    let now = clock.now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+/// The person with this number.
+pub(super) fn person(
+    now: Timestamp,
+    rng: &dyn latchkey_domain::Rng,
+    group: &str,
+    number: usize,
+) -> User {
+    User {
+        id: UserId::generate(now, rng),
+        email: format!("{group}-{number}@example.com"),
+        email_aliases: Vec::new(),
+        first_name: group.to_owned(),
+        last_name: format!("Number {number}"),
+        status: UserStatus::Active,
+        roles: BTreeSet::new(),
+        source_integration_id: None,
+        source_id: None,
+        manager_id: None,
+        created_at: now,
+    }
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n")
+}
+
+/// What one phase does at one load.
+#[derive(Clone)]
+pub(super) struct Side {
+    server: Server,
+    clock: Arc<dyn Clock>,
+    entitlement: Entitlement,
+    host: String,
+    port: u16,
+    /// How long waiting for a state took lately, in microseconds: clients look when it is likely.
+    usual: Arc<AtomicU64>,
+}
+
+/// A grant in force.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    person: Person,
+    id: String,
+}
+
+impl Side {
+    /// The same side with nothing learned about waiting times.
+    pub(super) fn afresh(&self) -> Self {
+        Self { usual: Arc::default(), ..self.clone() }
+    }
+
+    /// Files a request, which needs no approval.
+    pub(super) async fn ask(&self, person: Person, seconds: Option<i64>) -> Result<Grant> {
+        let body = json!({
+            "entitlements": [{
+                "resource_id": self.entitlement.resource,
+                "permission_id": self.entitlement.permission,
+            }],
+            "justification": "Measured",
+            "duration_in_sec": seconds,
+        });
+        let made = self.server.post(&person.token, REQUESTS, body).await?;
+        let id = text_of(made.get(0).context("the answer is an array of requests")?, "id")?;
+        Ok(Grant { person, id })
+    }
+
+    /// From nothing to a login that was used.
+    pub(super) async fn issue(self, person: Person) -> Result<(Grant, Sample)> {
+        let began = self.clock.monotonic();
+        let grant = self.ask(person, Some(3600)).await?;
+        let asked = self.clock.monotonic();
+        self.await_state(&grant, "Active").await?;
+        let active = self.clock.monotonic();
+        let login = self.login(&grant).await?;
+        let known = self.clock.monotonic();
+        use_login(&login).await?;
+        let used = self.clock.monotonic();
+        let sample = Sample(vec![
+            asked.saturating_sub(began),
+            active.saturating_sub(asked),
+            known.saturating_sub(active),
+            used.saturating_sub(known),
+        ]);
+        Ok((grant, sample))
+    }
+
+    /// Gives a grant back and waits for the state that a receipt is needed for.
+    pub(super) async fn revoke(self, grant: Grant) -> Result<Sample> {
+        let began = self.clock.monotonic();
+        let path = format!("{REQUESTS}/{}/revoke", grant.id);
+        self.server.post(&grant.person.token, &path, json!({})).await?;
+        let asked = self.clock.monotonic();
+        self.await_state(&grant, "Revoked").await?;
+        let revoked = self.clock.monotonic();
+        Ok(Sample(vec![asked.saturating_sub(began), revoked.saturating_sub(asked)]))
+    }
+
+    /// Waits for a state. The API is asked when the state is likely to be reached, by what the
+    /// last requests took, and then again and again.
+    pub(super) async fn await_state(&self, grant: &Grant, state: &str) -> Result<()> {
+        let path = format!("{REQUESTS}/{}", grant.id);
+        let began = self.clock.monotonic();
+        let usual = Duration::from_micros(self.usual.load(Ordering::Relaxed));
+        pause(usual * 7 / 10).await;
+        loop {
+            let found = self.server.get(&grant.person.token, &path).await?;
+            let now = text_of(&found, "status")?;
+            let waited = self.clock.monotonic().saturating_sub(began);
+            if now == state {
+                let waited = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+                let former = self.usual.load(Ordering::Relaxed);
+                let next = if former == 0 { waited } else { former - former / 8 + waited / 8 };
+                self.usual.store(next, Ordering::Relaxed);
+                return Ok(());
+            }
+            if matches!(now.as_str(), "Failed" | "Rejected" | "Revoked") || waited > PATIENCE {
+                bail!("request {} is {now} instead of {state}", grant.id);
+            }
+            pause((usual / 20).max(waited / 20)).await;
+        }
+    }
+
+    /// Reads the credentials, which are shown once.
+    async fn login(&self, grant: &Grant) -> Result<Login> {
+        let token = &grant.person.token;
+        let path = format!("/api/user/v1/access-sessions?request_ids={}", grant.id);
+        let sessions = self.server.get(token, &path).await?;
+        let session = sessions.pointer("/items/0").context("a granted request has a session")?;
+        let path =
+            format!("/api/user/v1/access-sessions/{}/access-details", text_of(session, "id")?);
+        let details = self.server.get(token, &path).await?;
+        let parameters = details.get("parameters").context("connection parameters")?;
+        Ok(Login {
+            host: self.host.clone(),
+            port: self.port,
+            username: text_of(parameters, "username")?,
+            password: text_of(parameters, "password")?,
+        })
+    }
+}
+
+/// Sleeps, but not for less than the timer can tell from nothing.
+async fn pause(span: Duration) {
+    if span >= Duration::from_millis(1) {
+        tokio::time::sleep(span).await;
+    } else {
+        tokio::task::yield_now().await;
+    }
+}
