@@ -144,7 +144,7 @@ impl Connection {
                 work,
                 &format!(
                     "SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on; \
-                     SET client_min_messages = error; SET extra_float_digits = 1; \
+                     SET client_min_messages = error; SET default_transaction_read_only = off; \
                      SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid(); {role} \
                      SELECT current_setting('server_version_num')"
                 ),

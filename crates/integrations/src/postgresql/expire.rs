@@ -1,7 +1,12 @@
 //! Ending access on time without being told: the markers say when, the target's own clock says
 //! whether it is time. Any process of a connector can do it, also one that never saw the grant.
 
-use latchkey_domain::provisioning::TargetFault;
+use futures::{
+    future::BoxFuture,
+    stream::{self, StreamExt},
+};
+use jiff::Timestamp;
+use latchkey_domain::provisioning::{FaultClass, TargetFault};
 
 use super::{
     Context,
@@ -12,7 +17,8 @@ use super::{
     marker::{MarkedClaim, Marker, PrincipalMarker, State},
     principal::{Stop, Who, lock_sql, look, look_sql, timestamp},
     quote,
-    revoke::revoke,
+    revoke::{Begun, begin_end, end_work, finish},
+    sessions::Ended,
 };
 use crate::Expired;
 
@@ -30,6 +36,17 @@ pub(super) struct Marked {
     pub marker: PrincipalMarker,
     /// Whether it can log in or has open sessions.
     pub awake: bool,
+}
+
+impl Marked {
+    fn expired(&self, claims: Vec<MarkedClaim>, removed_at: Timestamp) -> Expired {
+        Expired {
+            session_id: self.who.session.clone(),
+            principal: self.who.principal.clone(),
+            units: claims.into_iter().map(|claim| claim.unit).collect(),
+            removed_at,
+        }
+    }
 }
 
 /// Reads the target's time (milliseconds since 1970) and every principal of this integration.
@@ -81,69 +98,161 @@ fn is_at_its_end(marker: Option<&PrincipalMarker>, now: i64) -> bool {
     })
 }
 
+/// How many principals are worked on at once.
+const AT_ONCE: usize = 4;
+
+/// How many principals one sweep takes on, soonest end first; the rest is the next one's.
+const MOST: usize = 500;
+
 /// Ends everything whose time has come; one that cannot be ended does not keep the others.
+///
+/// Logins are closed for all first, then sessions are ended for all together, and only then
+/// objects and roles are cleared away: what takes long keeps nobody's access open.
 pub(super) async fn expire(context: &Context<'_>) -> Result<Vec<Expired>, TargetFault> {
-    let mut places = Places::open(context).await?;
+    let places = Places::open(context).await?;
     let (now, all) = marked(context, &places.control).await?;
-    let mut expired = Vec::new();
-    let mut fault = None;
-    for found in all {
-        // One that is asleep has no access: what it owns is the server's and reconcile's matter.
-        let asleep = found.marker.state == State::Ending && !found.awake;
-        let due = is_at_its_end(Some(&found.marker), now)
-            || found.marker.claims.iter().any(|claim| is_over(claim, now))
-            || found.marker.cut.is_some_and(|cut| cut < now);
-        if asleep || !due {
-            continue;
-        }
-        match expire_one(context, &places.control, &found, now).await {
-            Ok(one) => expired.extend(one),
+    places.give_back(context);
+    let mut due: Vec<Marked> = all.into_iter().filter(|found| is_due(found, now)).collect();
+    due.sort_by_key(|found| found.marker.claims.iter().filter_map(|claim| claim.end).min());
+    due.truncate(MOST);
+    let (whole, part): (Vec<_>, Vec<_>) =
+        due.into_iter().partition(|found| is_at_its_end(Some(&found.marker), now));
+
+    let mut tally = Tally::default();
+    let mut each: Vec<BoxFuture<'_, _>> = Vec::new();
+    for found in &part {
+        each.push(Box::pin(async move { (found, expire_part(context, found).await) }));
+    }
+    let mut parts = stream::iter(each).buffer_unordered(AT_ONCE);
+    while let Some((found, result)) = parts.next().await {
+        tally.take(found, result);
+    }
+    expire_whole(context, &whole, &mut tally).await;
+    match tally.fault {
+        Some(fault) if tally.expired.is_empty() => Err(fault),
+        // What was done is told before what could not be done: the next sweep meets that again.
+        _ => Ok(tally.expired),
+    }
+}
+
+fn is_due(found: &Marked, now: i64) -> bool {
+    let marker = &found.marker;
+    // One that is asleep has no access: what it owns is the server's and reconcile's matter.
+    let asleep = marker.state == State::Ending && !found.awake;
+    let over = is_at_its_end(Some(marker), now)
+        || marker.claims.iter().any(|claim| is_over(claim, now))
+        || marker.cut.is_some_and(|cut| cut < now);
+    over && !asleep
+}
+
+/// What came of a sweep so far.
+#[derive(Default)]
+struct Tally {
+    expired: Vec<Expired>,
+    fault: Option<TargetFault>,
+}
+
+impl Tally {
+    fn take(&mut self, found: &Marked, result: Result<Option<Expired>, Stop>) {
+        match result {
+            Ok(one) => self.expired.extend(one),
             Err(Stop::Fenced(_)) => {}
             Err(Stop::Failed(failure)) => {
                 tracing::warn!(
                     principal = %found.who.principal,
                     error = %failure.fault.message,
-                    "A claim could not be removed at its end; it is tried again."
+                    "Access could not be ended in time; it is tried again."
                 );
-                fault.get_or_insert(failure.fault);
-                // The connection may be inside a transaction: it is not used again.
-                match Places::open(context).await {
-                    Ok(fresh) => places = fresh,
-                    Err(_) => return outcome(expired, fault),
-                }
+                self.fault.get_or_insert(failure.fault);
             }
         }
     }
-    places.give_back(context);
-    outcome(expired, fault)
 }
 
-/// What was done is told before what could not be done: the next sweep meets that again.
-fn outcome(expired: Vec<Expired>, fault: Option<TargetFault>) -> Result<Vec<Expired>, TargetFault> {
-    match fault {
-        Some(fault) if expired.is_empty() => Err(fault),
-        _ => Ok(expired),
+/// Takes whole principals away.
+async fn expire_whole(context: &Context<'_>, whole: &[Marked], tally: &mut Tally) {
+    let mut each: Vec<BoxFuture<'_, _>> = Vec::new();
+    for found in whole {
+        each.push(Box::pin(async move { (found, begin_one(context, found).await) }));
     }
-}
-
-async fn expire_one(
-    context: &Context<'_>,
-    control: &Connection,
-    found: &Marked,
-    now: i64,
-) -> Result<Option<Expired>, Stop> {
-    let report = |claims: Vec<MarkedClaim>, at| Expired {
-        session_id: found.who.session.clone(),
-        principal: found.who.principal.clone(),
-        units: claims.into_iter().map(|claim| claim.unit).collect(),
-        removed_at: at,
+    let mut beginnings = stream::iter(each).buffer_unordered(AT_ONCE);
+    let mut closed = Vec::new();
+    while let Some((found, result)) = beginnings.next().await {
+        match result {
+            Ok(Some(Begun::Ending { oid, groups })) => closed.push((found, oid, groups)),
+            Ok(Some(Begun::Gone) | None) => {}
+            Err(stop) => tally.take(found, Err(stop)),
+        }
+    }
+    let Some(&(first, _, _)) = closed.first() else { return };
+    context.work.crash_point("pg.revoke.ending").await;
+    let mut roles: Vec<(&Who, u32)> = Vec::new();
+    for (found, oid, _) in &closed {
+        roles.push((&found.who, *oid));
+    }
+    let (ended, now) = match end_sessions(context, &roles).await {
+        Ok(done) => done,
+        Err(failure) => return tally.take(first, Err(failure.into())),
     };
-    if is_at_its_end(Some(&found.marker), now) {
-        let receipt = revoke(context, control, &found.who, None, &is_at_its_end).await?;
-        return Ok(receipt
-            .filter(|receipt| !receipt.can_log_in && receipt.open_sessions == 0)
-            .map(|receipt| report(found.marker.claims.clone(), receipt.observed_at)));
+    context.work.crash_point("pg.revoke.sessions_ended").await;
+    let mut each: Vec<BoxFuture<'_, _>> = Vec::new();
+    for (found, oid, groups) in closed {
+        if !ended.still_open.contains(&oid) {
+            each.push(Box::pin(
+                async move { (found, finish_one(context, found, oid, groups).await) },
+            ));
+        }
     }
+    let mut finish = stream::iter(each).buffer_unordered(AT_ONCE);
+    while let Some((found, result)) = finish.next().await {
+        // No login and no session: access is over, whatever is left to clear away.
+        let at = timestamp(now);
+        tally.expired.push(found.expired(found.marker.claims.clone(), at));
+        if let Err(failure) = result {
+            tally.take(found, Err(failure.into()));
+        }
+    }
+    if !ended.still_open.is_empty() {
+        let message = format!("sessions of {} principals do not end", ended.still_open.len());
+        tally.take(first, Err(TargetFault::new(FaultClass::Transient, message).into()));
+    }
+}
+
+async fn begin_one(context: &Context<'_>, found: &Marked) -> Result<Option<Begun>, Stop> {
+    let places = Places::open(context).await?;
+    let begun = begin_end(context, &places.control, &found.who, None, &is_at_its_end).await?;
+    places.give_back(context);
+    Ok(begun)
+}
+
+async fn end_sessions(
+    context: &Context<'_>,
+    closed: &[(&Who, u32)],
+) -> Result<(Ended, i64), Failure> {
+    let places = Places::open(context).await?;
+    let ended = end_work(context, &places.control, closed).await?;
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let rows = places.control.rows(context.work, sql).await?;
+    places.give_back(context);
+    Ok((ended, rows.first().and_then(|row| number(row, 0)).unwrap_or(0)))
+}
+
+async fn finish_one(
+    context: &Context<'_>,
+    found: &Marked,
+    oid: u32,
+    groups: Vec<(u32, String)>,
+) -> Result<(), Failure> {
+    let places = Places::open(context).await?;
+    finish(context, &places.control, &found.who, oid, groups, 0).await?;
+    places.give_back(context);
+    Ok(())
+}
+
+/// Removes the claims of a principal that have ended, and leaves the others.
+async fn expire_part(context: &Context<'_>, found: &Marked) -> Result<Option<Expired>, Stop> {
+    let places = Places::open(context).await?;
+    let control = &places.control;
     let work = context.work;
     let who = &found.who;
     let sql = begin(work)? + &lock_sql(&who.principal) + &look_sql(control, &who.principal)?;
@@ -157,6 +266,7 @@ async fn expire_one(
     };
     let (Some(state), Some(marker)) = (state, marker) else {
         control.batch(work, "ROLLBACK").await?;
+        places.give_back(context);
         return Ok(None);
     };
     let (over, left): (Vec<_>, Vec<_>) =
@@ -167,6 +277,7 @@ async fn expire_one(
             let cut = Cut::Before(cut);
             cut::end_and_note(context, control, who, state.oid, &marker, cut).await?;
         }
+        places.give_back(context);
         // Everything came to its end meanwhile: the next sweep takes it away.
         return Ok(None);
     }
@@ -189,5 +300,6 @@ async fn expire_one(
     if taken {
         cut::end_and_note(context, control, who, state.oid, &marker, Cut::Now).await?;
     }
-    Ok(Some(report(over, timestamp(now))))
+    places.give_back(context);
+    Ok(Some(found.expired(over, timestamp(now))))
 }

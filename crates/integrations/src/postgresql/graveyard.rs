@@ -8,14 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    Context,
     connection::{BEGIN_STATEMENTS, Connection, begin, number, string, text},
     fault::{Failure, refused},
     marker::{GraveyardMarker, Marker},
     names,
-    pool::Pool,
     principal::lock_sql,
     quote,
-    settings::Settings,
 };
 use crate::{Target, Work};
 
@@ -85,22 +84,29 @@ pub(super) async fn prepare(
     Ok(name)
 }
 
-/// Moves everything that `role` owns in one database and drops its privileges there.
-///
-/// `is_group`: the role is a group, of which the provisioner becomes a member for the
-/// transaction, and whose privileges stay.
+/// Whose objects are moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A principal's; its other privileges are dropped too.
+    Principal,
+    /// A group's, of which the provisioner becomes a member for the transaction; its privileges
+    /// stay.
+    Group,
+}
+
+/// Moves everything that `role` owns in one database, and drops a principal's privileges there.
 async fn move_objects(
     objects: &Connection,
     work: &Work,
     role: &str,
     oid: u32,
     graveyard: &str,
-    is_group: bool,
+    kind: Kind,
 ) -> Result<(), Failure> {
     let (role, graveyard) = (quote::ident(role)?, quote::ident(graveyard)?);
     let mut sql = begin(work)?;
     let mut statements = BEGIN_STATEMENTS;
-    if is_group {
+    if kind == Kind::Group {
         sql += &format!("GRANT {role} TO CURRENT_USER;");
         statements += 1;
     }
@@ -146,7 +152,7 @@ async fn move_objects(
     for on in &open {
         sql += &format!("REVOKE CREATE ON {on} FROM {graveyard};");
     }
-    if is_group {
+    if kind == Kind::Group {
         sql += &format!("REVOKE {role} FROM CURRENT_USER; COMMIT");
         objects.batch(work, &sql).await?;
         return Ok(());
@@ -167,25 +173,22 @@ async fn move_objects(
 }
 
 /// Empties `role` in every place that names it; answers what could not be moved, for people.
-#[expect(clippy::too_many_arguments, reason = "each is another part of the circumstances")]
 pub(super) async fn empty(
-    pool: &Pool,
-    settings: &Settings,
+    context: &Context<'_>,
     control: &Connection,
-    work: &Work,
-    target: &Target,
     role: &str,
     oid: u32,
-    is_group: bool,
+    kind: Kind,
 ) -> Result<Vec<String>, Failure> {
+    let (pool, settings, work) = (context.pool, &context.settings, context.work);
     let mut places = places(control, work, oid).await?;
-    if is_group {
+    if kind == Kind::Group {
         places.retain(|_, owns| *owns);
     }
     if places.is_empty() {
         return Ok(Vec::new());
     }
-    let graveyard = prepare(control, work, target).await?;
+    let graveyard = prepare(control, work, context.target).await?;
     work.crash_point("pg.revoke.graveyard_ready").await;
     let mut leftover = Vec::new();
     let databases = databases(control, work, places.keys().copied()).await?;
@@ -194,16 +197,15 @@ pub(super) async fn empty(
         let result = match databases.get(database) {
             // Shared objects are reached from any database.
             None if *database == 0 => {
-                move_objects(control, work, role, oid, &graveyard, is_group).await
+                move_objects(control, work, role, oid, &graveyard, kind).await
             }
             None => Err(refused("the database does not take connections")),
             Some(name) if *name == control.database => {
-                move_objects(control, work, role, oid, &graveyard, is_group).await
+                move_objects(control, work, role, oid, &graveyard, kind).await
             }
             Some(name) => match pool.take(settings, name, work).await {
                 Ok(objects) => {
-                    let result =
-                        move_objects(&objects, work, role, oid, &graveyard, is_group).await;
+                    let result = move_objects(&objects, work, role, oid, &graveyard, kind).await;
                     match &result {
                         Ok(()) => pool.give_back(objects, work),
                         Err(_) => drop(objects),

@@ -14,12 +14,13 @@ use super::{
     Context,
     connection::{BEGIN_STATEMENTS, Connection, begin, flag, number, string},
     fault::Failure,
-    graveyard,
+    graveyard::{self, Kind},
     marker::{PrincipalMarker, State},
     principal::{
         LOOK_STATEMENTS, Look, Stop, Who, lock_sql, look, look_sql, nothing_left, timestamp,
     },
-    quote, sessions,
+    quote,
+    sessions::{self, Ended},
 };
 
 /// Whether a principal is still to be removed, asked under its lock: its marker and the
@@ -44,17 +45,30 @@ pub(super) async fn revoke(
         return Ok(Some(gone(context, control, who).await?));
     };
     work.crash_point("pg.revoke.ending").await;
-
-    let ended = end_work(context, control, who, oid).await?;
+    let ended = end_work(context, control, &[(who, oid)]).await?;
+    if !ended.still_open.is_empty() {
+        let message = format!("sessions of {} do not end; it is tried again", who.principal);
+        return Err(TargetFault::new(FaultClass::Transient, message).into());
+    }
     work.crash_point("pg.revoke.sessions_ended").await;
+    Ok(Some(finish(context, control, who, oid, groups, ended.ended).await?))
+}
 
-    let (pool, settings, target) = (context.pool, &context.settings, context.target);
+/// Steps 3 to 5, once no login is possible and no session is open: objects, role, proof.
+pub(super) async fn finish(
+    context: &Context<'_>,
+    control: &Connection,
+    who: &Who,
+    oid: u32,
+    groups: Vec<(u32, String)>,
+    ended: u32,
+) -> Result<Receipt, Failure> {
+    let work = context.work;
     let mut leftover =
-        graveyard::empty(pool, settings, control, work, target, &who.principal, oid, false).await?;
+        graveyard::empty(context, control, &who.principal, oid, Kind::Principal).await?;
     let mut notes = Vec::new();
     for (group, name) in groups {
-        let moved =
-            graveyard::empty(pool, settings, control, work, target, &name, group, true).await?;
+        let moved = graveyard::empty(context, control, &name, group, Kind::Group).await?;
         notes.extend(moved.into_iter().map(|what| format!("{name} still owns {what}")));
     }
     work.crash_point("pg.revoke.emptied").await;
@@ -68,18 +82,25 @@ pub(super) async fn revoke(
     let mut receipt = receipt(context, control, who, oid, ended).await?;
     receipt.leftover = leftover;
     receipt.notes.extend(notes);
-    Ok(Some(receipt))
+    Ok(receipt)
 }
 
-enum Begun {
+/// How the end of a principal begins.
+#[derive(Debug)]
+pub(super) enum Begun {
     /// The role is marked and cannot log in; these groups own what their members made.
-    Ending { oid: u32, groups: Vec<(u32, String)> },
+    Ending {
+        /// The role.
+        oid: u32,
+        /// Groups, by oid and name.
+        groups: Vec<(u32, String)>,
+    },
     /// There is no role.
     Gone,
 }
 
 /// Step 1: marker *ending*, no login, no password, no membership; committed together.
-async fn begin_end(
+pub(super) async fn begin_end(
     context: &Context<'_>,
     control: &Connection,
     who: &Who,
@@ -178,39 +199,42 @@ pub(super) fn join_self(control: &Connection, role: &str) -> String {
 }
 
 /// Step 2: prepared transactions and open sessions, on the primary and on every replica.
-async fn end_work(
+pub(super) async fn end_work(
     context: &Context<'_>,
     control: &Connection,
-    who: &Who,
-    oid: u32,
-) -> Result<u32, Failure> {
+    principals: &[(&Who, u32)],
+) -> Result<Ended, Failure> {
     let work = context.work;
-    roll_back_prepared(context, control, who).await?;
-    let mut ended = sessions::end_all(control, work, oid).await?;
+    let oids: Vec<u32> = principals.iter().map(|(_, oid)| *oid).collect();
+    roll_back_prepared(context, control, principals).await?;
+    let mut ended = sessions::end_all(control, work, &oids).await?;
     // One that was prepared while its session was being ended.
-    roll_back_prepared(context, control, who).await?;
+    roll_back_prepared(context, control, principals).await?;
     for replica in &context.settings.replicas {
         let connection =
             context.pool.take_at(&context.settings, replica, &control.database, work).await?;
-        wait_for_replay(&connection, work, oid).await?;
-        ended += sessions::end_all(&connection, work, oid).await?;
+        wait_for_replay(&connection, work, &oids).await?;
+        ended.add(sessions::end_all(&connection, work, &oids).await?);
         context.pool.give_back(connection, work);
         work.crash_point("pg.revoke.replica_clear").await;
     }
     Ok(ended)
 }
 
-/// Waits until a replica knows that the role cannot log in: before that a login could follow.
+/// Waits until a replica knows that the roles cannot log in: before that a login could follow.
 async fn wait_for_replay(
     replica: &Connection,
     work: &crate::Work,
-    oid: u32,
+    oids: &[u32],
 ) -> Result<(), Failure> {
+    let sql = format!(
+        "SELECT count(*) FROM pg_roles WHERE rolcanlogin AND oid IN ({})",
+        quote::oids(oids.iter().copied())
+    );
     for _ in 0..600 {
         work.check_lease()?;
-        let sql = format!("SELECT rolcanlogin FROM pg_roles WHERE oid = {oid}");
         let rows = replica.rows(work, &sql).await?;
-        if !rows.first().is_some_and(|row| flag(row, 0)) {
+        if rows.first().and_then(|row| number::<u32>(row, 0)) == Some(0) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -221,17 +245,18 @@ async fn wait_for_replay(
 async fn roll_back_prepared(
     context: &Context<'_>,
     control: &Connection,
-    who: &Who,
+    principals: &[(&Who, u32)],
 ) -> Result<(), Failure> {
     let work = context.work;
-    let name = quote::name_literal(&who.principal)?;
-    let sql = format!("SELECT gid, database FROM pg_prepared_xacts WHERE owner = {name}");
+    let names = quote::name_literals(principals.iter().map(|(who, _)| who.principal.as_str()))?;
+    let sql =
+        format!("SELECT gid, database, owner FROM pg_prepared_xacts WHERE owner IN ({names})");
     for row in control.rows(work, &sql).await? {
         work.check_lease()?;
         let (gid, database) = (string(&row, 0), string(&row, 1));
         // This connection becomes the principal and is not used again.
         let connection = context.pool.take(&context.settings, &database, work).await?;
-        connection.batch(work, &format!("SET ROLE {}", quote::ident(&who.principal)?)).await?;
+        connection.batch(work, &format!("SET ROLE {}", quote::ident(&string(&row, 2))?)).await?;
         let sql = format!("ROLLBACK PREPARED {}", quote::literal(&gid)?);
         match connection.batch(work, &sql).await {
             Ok(_) => {}

@@ -3,7 +3,7 @@
 //! Invariant: sessions are known by the role's oid, never by its name: after DROP ROLE the name
 //! in `pg_stat_activity` is empty while the session lives on.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use latchkey_domain::provisioning::{FaultClass, TargetFault};
 
@@ -11,6 +11,7 @@ use super::{
     connection::{Connection, flag, number, string},
     cut::Cut,
     fault::Failure,
+    quote,
 };
 use crate::Work;
 
@@ -19,23 +20,23 @@ use crate::Work;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Most rounds of asking and looking; each waits up to [`PATIENCE_MS`] for a session.
-const ROUNDS: u32 = 600;
+const ROUNDS: u32 = 30;
 
 /// How long the server waits for one session to end.
 const PATIENCE_MS: u32 = 5_000;
 
-/// Ends every session of `oid` and looks until two looks in a row are empty. Answers how many
-/// were ended.
+/// Ends every session of these roles and looks until two looks in a row are empty.
 pub(super) async fn end_all(
     connection: &Connection,
     work: &Work,
-    oid: u32,
-) -> Result<u32, Failure> {
+    roles: &[u32],
+) -> Result<Ended, Failure> {
+    let condition = format!("usesysid IN ({})", quote::oids(roles.iter().copied()));
     let mut ended = 0;
     let mut empty_looks = 0;
     for _ in 0..ROUNDS {
         work.check_lease()?;
-        let found = ask_to_end(connection, work, &format!("usesysid = {oid}")).await?;
+        let found = ask_to_end(connection, work, &condition).await?;
         ended += found;
         if found > 0 {
             empty_looks = 0;
@@ -43,15 +44,31 @@ pub(super) async fn end_all(
         }
         empty_looks += 1;
         if empty_looks == 2 {
-            return Ok(ended);
+            return Ok(Ended { ended, still_open: BTreeSet::new() });
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
-    Err(TargetFault::new(
-        FaultClass::Transient,
-        format!("sessions of the role with oid {oid} do not end; it is tried again"),
-    )
-    .into())
+    let sql = format!("SELECT DISTINCT usesysid FROM pg_stat_activity WHERE {condition}");
+    let rows = connection.rows(work, &sql).await?;
+    let still_open = rows.iter().filter_map(|row| number(row, 0)).collect();
+    Ok(Ended { ended, still_open })
+}
+
+/// What came of ending sessions.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// How many were ended.
+    pub ended: u32,
+    /// Roles of which a session does not end.
+    pub still_open: BTreeSet<u32>,
+}
+
+impl Ended {
+    /// Takes in what came of another server.
+    pub(super) fn add(&mut self, other: Self) {
+        self.ended += other.ended;
+        self.still_open.extend(other.still_open);
+    }
 }
 
 /// Ends the sessions of `oid` that are open now, or that began before an instant.

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -39,13 +39,22 @@ pub fn work() -> Work {
     work_with(Arc::new(NoCrashPoints))
 }
 
+/// Makes seeds differ that are taken within one nanosecond.
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+/// Work with a short lease.
+pub fn work_for(lease: Duration) -> Work {
+    let mut work = work();
+    work.lease_ends = LeaseEnd::at(work.clock.monotonic() + lease);
+    work
+}
+
 /// Work that meets crash points.
 #[expect(clippy::disallowed_methods, reason = "real targets have real clocks")]
 pub fn work_with(crash_points: Arc<dyn CrashPoints>) -> Work {
     let clock = MachineClock(Instant::now());
-    static SEED: AtomicI64 = AtomicI64::new(1);
-    let seed = SEED.fetch_add(1, Ordering::SeqCst).unsigned_abs();
-    let seed = seed.wrapping_add(clock.now().as_nanosecond().unsigned_abs() as u64);
+    let nanoseconds = clock.now().as_nanosecond().rem_euclid(i128::from(i64::MAX));
+    let seed = u64::try_from(nanoseconds).unwrap() ^ SEED.fetch_add(1_u64 << 40, Ordering::SeqCst);
     let lease_ends = LeaseEnd::at(clock.monotonic() + Duration::from_mins(1));
     Work {
         clock: Arc::new(clock),

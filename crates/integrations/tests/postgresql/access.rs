@@ -8,7 +8,7 @@ use crate::{
     harness::{PgHarness, run, value},
 };
 
-/// READ_WRITE writes, also through the table's sequence; it does not empty the table. ADMIN does.
+/// `READ_WRITE` writes, also through the table's sequence; it does not empty the table. ADMIN does.
 pub async fn the_next_right_up_works_when_granted(h: &PgHarness) {
     let session = Session::new();
     let write = h.table(&h.main, "orders", "READ_WRITE").await;

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use latchkey_domain::{
     ids::{InstallationId, UnitId},
-    provisioning::{ClaimState, KnownSession},
+    provisioning::{ClaimState, FaultClass, KnownSession},
 };
-use latchkey_integrations::{Integration, postgresql::PostgreSql};
+use latchkey_integrations::{ApplyError, Integration, postgresql::PostgreSql};
 use latchkey_testkit::wait_for;
 
 use crate::{
-    contract::{Harness, Session, state, work},
+    contract::{Harness, Session, state, work, work_for},
     harness::{PgHarness, run, value},
 };
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Another process than the one that granted removes exactly what has ended, on time.
 pub async fn claims_end_by_the_targets_clock(h: &PgHarness) {
@@ -186,4 +186,54 @@ pub async fn reconcile_drops_groups_whose_object_is_gone(h: &PgHarness) {
         h.module().reconcile(&target, &work(), &[], true).await.unwrap();
     }
     assert_eq!(h.value(&count).await, "0");
+}
+
+/// Many that end in one second: none waits for another, and every open session ends.
+pub async fn many_ends_in_one_second(h: &PgHarness) {
+    let (low, _) = h.low_and_high();
+    let target = h.target();
+    let end = low.claim("u", 20);
+    let mut open = Vec::new();
+    let sessions: Vec<Session> = (0..12).map(|_| Session::new()).collect();
+    for session in &sessions {
+        let desired = session.desire_login(std::slice::from_ref(&end), &[]);
+        let applied = h.module().apply(&target, &work(), &desired).await.unwrap();
+        open.push(h.log_in(&applied.credentials.unwrap(), &low).await.unwrap());
+    }
+    let mut expired = Vec::new();
+    wait_for("all to end", LONG, async || {
+        expired.extend(h.module().expire(&target, &work()).await.unwrap());
+        (expired.len() >= sessions.len()).then_some(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(expired.len(), sessions.len(), "each is told once");
+    for session in &open {
+        assert!(!h.is_open(session).await);
+    }
+    for session in &sessions {
+        assert!(h.left_of(session.principal()).await.is_empty());
+    }
+}
+
+/// A lock that somebody holds in the target ends the attempt with its lease, as something that
+/// passes; a database that is read-only by default is written to all the same.
+pub async fn a_slow_target_is_tried_again(h: &PgHarness) {
+    run(&h.admin, &format!("ALTER DATABASE {} SET default_transaction_read_only = on", h.main))
+        .await;
+    let session = Session::new();
+    let (low, _) = h.low_and_high();
+    let claim = [low.claim("u", 600)];
+    let target = h.target();
+    let desired = session.desire_login(&claim, &[]);
+    h.module().apply(&target, &work(), &desired).await.unwrap();
+    let sql = format!("BEGIN READ WRITE; COMMENT ON ROLE {} IS 'held'", session.principal());
+    run(&h.admin, &sql).await;
+    let lease = work_for(Duration::from_secs(1));
+    let stuck = h.module().apply(&target, &lease, &session.desire(&[], &claim)).await;
+    let Err(ApplyError::Fault(fault)) = stuck else { panic!("{stuck:?}") };
+    assert_eq!(fault.class, FaultClass::Transient, "{fault}");
+    run(&h.admin, "ROLLBACK").await;
+    let applied = h.module().apply(&target, &work(), &session.desire(&[], &claim)).await.unwrap();
+    assert!(!applied.receipt.principal_exists, "{:?}", applied.receipt);
 }

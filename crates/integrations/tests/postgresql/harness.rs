@@ -173,6 +173,7 @@ impl PgHarness {
     }
 
     /// An entitlement on anything.
+    #[expect(clippy::unused_self, reason = "reads like its neighbours")]
     pub fn entitlement(&self, kind: &str, source_id: &str, permission: &str) -> Entitlement {
         Entitlement {
             claim: DesiredClaim {
