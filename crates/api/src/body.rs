@@ -93,10 +93,23 @@ fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
     }
     let prefix = if path == "." { String::new() } else { format!("{path}.") };
     let absent = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let reason = expectation(reason);
     match absent {
         Some(name) => ApiError::field(format!("{prefix}{name}"), "is required"),
-        None if path == "." => ApiError::bad_request(format!("{reason}{place}")),
+        None if path == "." => ApiError::bad_request(format!("the body {reason}{place}")),
         None => ApiError::field(path, format!("{reason}{place}")),
+    }
+}
+
+/// What would have fitted. What came is not repeated: it may be a secret in the wrong place.
+fn expectation(reason: &str) -> String {
+    let Some((_, expected)) = reason.rsplit_once(", expected ") else { return reason.to_owned() };
+    match expected {
+        "i32" => format!("must be a whole number from {} to {}", i32::MIN, i32::MAX),
+        "a sequence" => "must be an array".to_owned(),
+        "a map" => "must be an object".to_owned(),
+        other if other.starts_with("struct ") => "must be an object".to_owned(),
+        other => format!("must be {other}"),
     }
 }
 
@@ -257,6 +270,15 @@ mod tests {
     fn zero_characters_are_refused_and_escaped_backslashes_are_not_mistaken_for_them() {
         assert!(failure(r#"{"inner": "\u0000"}"#).contains("zero character"));
         assert!(!failure(r#"{"inner": "\\u0000"}"#).contains("zero character"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_repeated() {
+        for text in [r#"{"inner": "s3cret"}"#, r#"{"inner": [{"count": "s3cret"}]}"#, r#""s3cret""#]
+        {
+            let text = failure(text);
+            assert!(text.contains("must be") && !text.contains("s3cret"), "{text}");
+        }
     }
 
     #[test]

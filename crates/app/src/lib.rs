@@ -22,6 +22,7 @@ pub mod authenticate;
 pub mod authorization;
 pub mod available_access;
 pub mod bootstrap;
+pub mod catalogue;
 pub mod config;
 pub mod connector_protocol;
 pub mod connectors;

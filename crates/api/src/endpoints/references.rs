@@ -1,5 +1,6 @@
 //! Short forms of objects that several answers share: id and name side by side.
 
+use latchkey_app::catalogue::kind_of_resource;
 use latchkey_domain::people::User;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -55,12 +56,10 @@ pub struct EntitlementResource {
 }
 
 impl ResourceTypeRef {
-    /// The type with this key, labelled in words: `postgresql-table` is "Postgresql table".
+    /// The type with this key; one that is not known is labelled by its key.
     pub(crate) fn of(key: &str) -> Self {
-        let mut letters = key.chars();
-        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-        let rest = letters.map(|letter| if letter == '-' { ' ' } else { letter });
-        Self { id: key.to_owned(), label: first.into_iter().chain(rest).collect() }
+        let label = kind_of_resource(key).map_or(key, |kind| kind.label);
+        Self { id: key.to_owned(), label: label.to_owned() }
     }
 }
 

@@ -4,6 +4,12 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
+use latchkey_app::{
+    Actor,
+    tokens::{CreateToken, create_token, revoke_token},
+    users::disable_user,
+};
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::ground::Ground;
@@ -43,6 +49,30 @@ async fn nothing_but_a_bearer_token_signs_in() {
 }
 
 #[tokio::test]
+async fn a_token_that_ended_is_answered_like_one_that_never_was() {
+    let ground = Ground::new().await;
+    ground.somebody("nora", None).await;
+    let shell = Actor::command_line();
+    let make = async |expires_in_sec| {
+        let user = Some("nora@example.com".to_owned());
+        let command = CreateToken { user, expires_in_sec, ..CreateToken::default() };
+        create_token(&ground.app, &shell, command).await.unwrap()
+    };
+    let (expired, revoked, disabled) = (make(Some(60)).await, make(None).await, make(None).await);
+    for token in [&expired, &revoked, &disabled] {
+        ground.get(token.token.expose_secret(), REQUESTS).await.ok();
+    }
+    ground.pass(61);
+    let never = ground.get("lk_nothing", REQUESTS).await.text;
+    assert_eq!(ground.get(expired.token.expose_secret(), REQUESTS).await.text, never);
+    revoke_token(&ground.app, &shell, &revoked.id).await.unwrap();
+    assert_eq!(ground.get(revoked.token.expose_secret(), REQUESTS).await.text, never);
+    ground.get(disabled.token.expose_secret(), REQUESTS).await.ok();
+    disable_user(&ground.app, &shell, "nora@example.com").await.unwrap();
+    assert_eq!(ground.get(disabled.token.expose_secret(), REQUESTS).await.text, never);
+}
+
+#[tokio::test]
 async fn unknown_routes_and_methods_are_refused_in_the_same_shape() {
     let ground = Ground::new().await;
     ground.get(&ground.admin, "/api/nothing").await.refused(404, "NotFound");
@@ -63,7 +93,7 @@ async fn what_is_no_json_is_refused_with_its_place() {
     };
     assert!(send("application/json", "{\"a\":\n nope}").await.contains("line 2 column 3"));
     assert!(send("application/json", "").await.contains("empty"));
-    assert!(send("application/json", "[]").await.contains("expected struct"));
+    assert!(send("application/json", "[]").await.contains("the body must be an object"));
     assert!(send("text/plain", "{}").await.contains("application/json"));
     assert!(send("application/x-www-form-urlencoded", "a=b").await.contains("application/json"));
 }

@@ -87,6 +87,8 @@ async fn a_request_goes_from_asking_to_its_end() {
     let task = &tasks["data"][0];
     assert_eq!(task["id"], "AR-1");
     assert_eq!(task["requestor"]["email"], "ana@example.com");
+    assert_eq!(task["access_groups"][0]["integration"]["type_display_name"], "PostgreSQL");
+    assert_eq!(task["access_groups"][0]["resource_types"][0]["display_path"], "PostgreSQL Table");
     assert_eq!(task["challenge"]["approvers"][0]["status"], "Pending");
     assert!(task.get("revocation_time").is_none());
     let one = format!("{CLIENT}/{}", id_of(&asked));
@@ -169,7 +171,10 @@ async fn others_neither_see_nor_decide_a_request() {
     let asked = story.ask("orders").await;
     let carl = story.ground.somebody("carl", None).await;
     let path = format!("{REQUESTS}/{}", id_of(&asked));
-    story.ground.get(&carl, &path).await.refused(404, "NotFound");
+    let unseen = story.ground.get(&carl, &path).await;
+    let unknown = story.ground.get(&carl, &format!("{REQUESTS}/unknown")).await;
+    assert_eq!(unseen.text, unknown.text);
+    unseen.refused(404, "NotFound");
     story.act(&carl, &asked, "approve", json!({})).await.refused(404, "NotFound");
     story.act(&carl, &asked, "revoke", json!({})).await.refused(404, "NotFound");
     let own = story.act(&story.ana, &asked, "approve", json!({})).await;

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use latchkey_app::requests::RequestView;
+use latchkey_app::{catalogue::kind_of_resource, requests::RequestView};
 use latchkey_domain::{
     flow::ApprovalMode,
     people::User as Person,
@@ -13,10 +13,7 @@ use latchkey_domain::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    endpoints::references::ResourceTypeRef,
-    time::{DurationSec, EpochSeconds, seconds32},
-};
+use crate::time::{DurationSec, EpochSeconds, seconds32};
 
 /// Access request, client view.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -423,12 +420,12 @@ impl AccessGroup {
             let types: BTreeSet<&str> =
                 units.iter().map(|unit| unit.resource_type.as_str()).collect();
             let resources: BTreeSet<_> = units.iter().map(|unit| &unit.resource_id).collect();
-            let kind = types.first().and_then(|key| key.split('-').next()).unwrap_or_default();
+            let kind = types.first().and_then(|key| kind_of_resource(key));
             Self {
                 integration: Integration {
                     id: id.to_string(),
-                    kind: kind.to_owned(),
-                    type_display_name: ResourceTypeRef::of(kind).label,
+                    kind: kind.map_or("", |kind| kind.integration_type).to_owned(),
+                    type_display_name: kind.map_or("", |kind| kind.integration_label).to_owned(),
                     name: name.clone(),
                     icons: Icons::default(),
                 },
@@ -446,11 +443,15 @@ impl AccessGroup {
 
 impl ResourceType {
     fn of(key: &str) -> Self {
-        let label = ResourceTypeRef::of(key).label;
+        let kind = kind_of_resource(key);
+        let display_path = kind.map_or_else(
+            || key.to_owned(),
+            |kind| format!("{} {}", kind.integration_label, kind.label),
+        );
         Self {
             id: key.to_owned(),
-            name: label.clone(),
-            display_path: label,
+            name: kind.map_or(key, |kind| kind.label).to_owned(),
+            display_path,
             allow_multiple_permissions: true,
             icons: Icons::default(),
         }
