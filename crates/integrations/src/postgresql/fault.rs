@@ -25,6 +25,9 @@ impl Failure {
                     || *code == SqlState::LOCK_NOT_AVAILABLE
                     || *code == SqlState::UNIQUE_VIOLATION
                     || *code == SqlState::DUPLICATE_OBJECT
+                    // Dropped between the look and the grant: the next look says so.
+                    || *code == SqlState::UNDEFINED_TABLE
+                    || *code == SqlState::INVALID_SCHEMA_NAME
                     || (*code == SqlState::INTERNAL_ERROR
                         && self.fault.message.contains("concurrently"))
             }

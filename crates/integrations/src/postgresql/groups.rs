@@ -89,6 +89,10 @@ impl Repair {
     }
 }
 
+/// How many privileges change in one transaction: each locks its table, and the server's lock
+/// table is shared by everybody.
+const AT_ONCE: usize = 200;
+
 const PG_CLASS: u32 = 1259;
 const PG_NAMESPACE: u32 = 2615;
 const PG_DATABASE: u32 = 1262;
@@ -459,36 +463,26 @@ pub(super) async fn establish(
     }
     let database = specs.first().map_or(0, |(spec, _)| spec.marker.database);
     let lock = names::lock_key(&format!("groups of {database}"));
-    let sql = format!("{} SELECT pg_advisory_xact_lock({lock});", begin(work)?);
-    objects.batch(work, &sql).await?;
-    let result = grant_privileges(objects, work, specs).await;
-    if result.is_err() {
-        let _ = objects.batch(work, "ROLLBACK").await;
-    }
-    result?;
-    work.crash_point("pg.groups.granted").await;
-    Ok(())
-}
-
-async fn grant_privileges(
-    objects: &Connection,
-    work: &Work,
-    specs: &[(&GroupSpec, Repair)],
-) -> Result<(), Failure> {
-    let mut sql = String::new();
+    let mut statements = Vec::new();
     for (spec, repair) in specs {
         let role = quote::ident(&spec.name)?;
         if !repair.stray.is_empty() {
             for name in stray_names(objects, work, &repair.stray).await? {
-                sql += &format!("REVOKE ALL ON {name} FROM {role};");
+                statements.push(format!("REVOKE ALL ON {name} FROM {role}"));
             }
         }
-        for statement in &repair.statements {
-            sql += statement;
-            sql.push(';');
-        }
+        statements.extend(repair.statements.iter().cloned());
     }
-    objects.batch(work, &format!("{sql} COMMIT")).await?;
+    for some in statements.chunks(AT_ONCE) {
+        let begin = begin(work)?;
+        let some = some.join(";");
+        let sql = format!("{begin} SELECT pg_advisory_xact_lock({lock}); {some}; COMMIT");
+        if let Err(failure) = objects.batch(work, &sql).await {
+            let _ = objects.batch(work, "ROLLBACK").await;
+            return Err(failure);
+        }
+        work.crash_point("pg.groups.granted").await;
+    }
     Ok(())
 }
 

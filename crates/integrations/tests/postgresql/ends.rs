@@ -10,7 +10,7 @@ use latchkey_integrations::{ApplyError, Integration, postgresql::PostgreSql};
 use latchkey_testkit::wait_for;
 
 use crate::{
-    contract::{Harness, Session, state, work, work_for},
+    contract::{CrashAt, Harness, Session, state, work, work_for, work_with},
     harness::{PgHarness, run, value},
 };
 
@@ -236,4 +236,51 @@ pub async fn a_slow_target_is_tried_again(h: &PgHarness) {
     run(&h.admin, "ROLLBACK").await;
     let applied = h.module().apply(&target, &work(), &session.desire(&[], &claim)).await.unwrap();
     assert!(!applied.receipt.principal_exists, "{:?}", applied.receipt);
+}
+
+/// A sweep that dies between its steps is made good by the next one.
+pub async fn killed_while_ending_access(h: &PgHarness) {
+    let (low, _) = h.low_and_high();
+    let other = h.other();
+    let target = h.target();
+    let points = [
+        ("pg.expire.committed", true),
+        ("pg.cut.sessions_ended", true),
+        ("pg.revoke.ending", false),
+        ("pg.revoke.sessions_ended", false),
+        ("pg.revoke.emptied", false),
+        ("pg.revoke.dropped", false),
+    ];
+    for (point, lives_on) in points {
+        let session = Session::new();
+        let mut claims = vec![low.claim("short", 2)];
+        if lives_on {
+            claims.push(other.claim("long", 600));
+        }
+        let desired = session.desire_login(&claims, &[]);
+        let login = h.module().apply(&target, &work(), &desired).await.unwrap();
+        let login = login.credentials.unwrap();
+        let open = h.log_in(&login, &low).await.unwrap();
+        wait_for("the sweep to die", LONG, async || {
+            let crash = CrashAt::new(point, 1);
+            let until_death = work_with(crash.clone());
+            let sweep = h.module().expire(&target, &until_death);
+            crash.run(sweep).await.is_none().then_some(())
+        })
+        .await
+        .unwrap();
+        h.module().expire(&target, &work()).await.unwrap();
+        assert!(!h.is_open(&open).await, "{point}: an old session survived");
+        if lives_on {
+            let open = h.log_in(&login, &other).await.expect("the other claim lives on");
+            assert!(h.can(&open, &other.probe).await);
+            h.module().expire(&target, &work()).await.unwrap();
+            assert!(h.is_open(&open).await, "{point}: a new session is left alone");
+        } else {
+            assert!(h.log_in(&login, &low).await.is_none(), "{point}");
+        }
+        let applied =
+            h.module().apply(&target, &work(), &session.desire(&[], &claims)).await.unwrap();
+        assert!(!applied.receipt.principal_exists, "{point}: {:?}", applied.receipt);
+    }
 }

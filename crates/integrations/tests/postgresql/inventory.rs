@@ -1,12 +1,14 @@
 //! Discovery and validation.
 
 use async_trait::async_trait;
-use latchkey_domain::provisioning::{DiscoveredResource, FaultClass, Severity, TargetFault};
+use latchkey_domain::provisioning::{
+    ClaimState, DiscoveredResource, FaultClass, Severity, TargetFault,
+};
 use latchkey_integrations::{DiscoverySink, Integration};
 use secrecy::SecretString;
 
 use crate::{
-    contract::{Harness, work},
+    contract::{Harness, Session, fault, state, work},
     harness::{PgHarness, run},
 };
 
@@ -65,6 +67,14 @@ pub async fn discovery_finds_what_there_is(h: &PgHarness) {
     assert!(!sink.0.iter().any(|resource| resource.path.contains("pg_catalog")));
     let unique: std::collections::BTreeSet<_> = sink.0.iter().map(|r| &r.source_id).collect();
     assert_eq!(unique.len(), sink.0.len());
+    // A right on all of them at once takes several transactions.
+    let session = Session::new();
+    let claim = h.entitlement("schema", &format!("schema:{}/public", h.main), "READ_ONLY");
+    let desired = session.desire_login(&[claim.claim("all", 600)], &[]);
+    let applied = h.module().apply(&h.target(), &work(), &desired).await.unwrap();
+    assert_eq!(state(&applied, "all"), ClaimState::Present, "{}", fault(&applied, "all"));
+    let client = h.connect(&applied.credentials.unwrap(), &h.main).await.unwrap();
+    run(&client, "SELECT FROM public.many_1, public.many_600, public.parts, public.part1").await;
     let mut only = h.target();
     only.connected_resource_types = Some(vec!["postgresql-schema".into()]);
     let mut sink = Sink::default();

@@ -73,6 +73,7 @@ on_both_versions! {
     a_principal_changed_by_hand_is_put_right => access::a_principal_changed_by_hand_is_put_right;
     f03_claims_end_by_the_targets_clock => ends::claims_end_by_the_targets_clock;
     native_expiry_refuses_logins_without_any_connector => ends::native_expiry_refuses_logins;
+    f01_killed_while_ending_access => ends::killed_while_ending_access;
     many_ends_in_one_second => ends::many_ends_in_one_second;
     a_slow_target_is_tried_again => ends::a_slow_target_is_tried_again;
     another_installation_is_never_touched => ends::another_installation_is_never_touched;
