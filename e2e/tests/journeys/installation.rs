@@ -172,43 +172,8 @@ impl Installation {
 
     /// Makes a flow for the tables of an integration.
     pub async fn flow(&self, name: &str, integration: &str, approver: Option<&str>) -> Value {
-        let approvers = approver.map(|email| {
-            json!({
-                "approval_mode": "ANY_OF",
-                "approver_groups": [{
-                    "logical_operator": "OR",
-                    "approvers": [{ "type": "user", "match_operator": "is", "values": [email] }],
-                }],
-            })
-        });
-        self.admin
-            .post(
-                "/api/admin/v2/access-flows",
-                &json!({
-                    "name": name,
-                    "active": true,
-                    "trigger": "SELF_SERVE",
-                    "requestors": { "logical_operator": "OR", "conditions": [
-                        { "type": "user", "match_operator": "contains", "values": ["example.com"] },
-                    ]},
-                    "request_for_others": false,
-                    "access_targets": [{ "integration": {
-                        "integration_reference": integration,
-                        "resource_type": "postgresql-table",
-                        "permissions": ["READ_ONLY", "READ_WRITE"],
-                    }}],
-                    "approver_policy": approvers,
-                    "grant_duration_in_min": null,
-                    "settings": {
-                        "justification_required": false,
-                        "require_approver_reason": false,
-                        "requestor_cannot_approve_himself": true,
-                        "require_mfa": false,
-                        "labels": [],
-                    },
-                }),
-            )
-            .await
+        let body = flow_body(name, integration, approver);
+        self.admin.post("/api/admin/v2/access-flows", &body).await
     }
 
     /// `latchkey audit verify`, waiting until every record is linked.
@@ -226,6 +191,42 @@ impl Installation {
         .await;
         checked.unwrap_or_else(|error| panic!("{error}: {last}"));
     }
+}
+
+/// A flow by which everybody may ask for the tables of an integration.
+pub fn flow_body(name: &str, integration: &str, approver: Option<&str>) -> Value {
+    let approvers = approver.map(|email| {
+        json!({
+            "approval_mode": "ANY_OF",
+            "approver_groups": [{
+                "logical_operator": "OR",
+                "approvers": [{ "type": "user", "match_operator": "is", "values": [email] }],
+            }],
+        })
+    });
+    json!({
+        "name": name,
+        "active": true,
+        "trigger": "SELF_SERVE",
+        "requestors": { "logical_operator": "OR", "conditions": [
+            { "type": "user", "match_operator": "contains", "values": ["example.com"] },
+        ]},
+        "request_for_others": false,
+        "access_targets": [{ "integration": {
+            "integration_reference": integration,
+            "resource_type": "postgresql-table",
+            "permissions": ["READ_ONLY", "READ_WRITE"],
+        }}],
+        "approver_policy": approvers,
+        "grant_duration_in_min": null,
+        "settings": {
+            "justification_required": false,
+            "require_approver_reason": false,
+            "requestor_cannot_approve_himself": true,
+            "require_mfa": false,
+            "labels": [],
+        },
+    })
 }
 
 /// A connector in a process of its own.

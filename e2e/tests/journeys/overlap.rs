@@ -126,7 +126,7 @@ async fn a09_both_end_at_the_same_moment_and_a_third_begins_there() {
     let shown = ground.shop.principals().await;
     assert_eq!(shown.len(), 1, "{shown:?}");
     let principal = shown.first().unwrap();
-    assert!(ground.shop.may_read(principal, "sales.orders").await);
+    assert_eq!(ground.shop.readers("sales.orders").await, [principal.clone()]);
     if *principal != former.0 {
         assert!(!ground.reads(&former).await, "the former session is gone");
     }

@@ -17,6 +17,7 @@ pub struct Shop {
     pub database: String,
     pub provisioner: String,
     pub password: String,
+    owner: String,
     host: String,
     port: u16,
     superuser_url: String,
@@ -52,6 +53,7 @@ impl Shop {
             database,
             provisioner,
             password,
+            owner: owner.clone(),
             host: server.host().to_owned(),
             port: server.port(),
             superuser_url,
@@ -85,6 +87,31 @@ impl Shop {
         connect(&self.superuser_url).await.unwrap().batch_execute(statements).await.unwrap();
     }
 
+    /// Makes tables `sales.NAME` for each of the names.
+    pub async fn add_tables(&self, names: impl IntoIterator<Item = String>) {
+        let mut statements = format!("SET ROLE {};", self.owner);
+        for name in names {
+            statements.push_str(&format!("CREATE TABLE sales.{name} (id serial PRIMARY KEY);"));
+        }
+        self.sql(&statements).await;
+    }
+
+    /// Principals of Latchkey that may log in and read this table at this moment.
+    pub async fn readers(&self, table: &str) -> Vec<String> {
+        let admin = connect(&self.superuser_url).await.unwrap();
+        let rows = admin
+            .query(
+                "SELECT rolname FROM pg_roles
+                 WHERE rolname LIKE 'lk\\_u\\_%' AND rolcanlogin
+                   AND (rolvaliduntil IS NULL OR rolvaliduntil > now())
+                   AND has_table_privilege(oid, $1::text, 'SELECT')",
+                &[&table],
+            )
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     /// Logs in.
     pub async fn login(
         &self,
@@ -114,21 +141,6 @@ impl Shop {
             .await
             .unwrap();
         rows.iter().map(|row| row.get(0)).collect()
-    }
-
-    /// Whether some principal may read this table at this moment.
-    pub async fn may_read(&self, principal: &str, table: &str) -> bool {
-        let admin = connect(&self.superuser_url).await.unwrap();
-        let rows = admin
-            .query(
-                "SELECT rolcanlogin AND has_table_privilege(oid, $2::text, 'SELECT')
-                   AND (rolvaliduntil IS NULL OR rolvaliduntil > now())
-                 FROM pg_roles WHERE rolname = $1",
-                &[&principal, &table],
-            )
-            .await
-            .unwrap();
-        rows.first().is_some_and(|row| row.get(0))
     }
 
     /// Waits until nobody whom Latchkey made holds anything here.
