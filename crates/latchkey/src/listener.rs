@@ -124,19 +124,17 @@ async fn metrics(State(gate): State<Gate>) -> impl IntoResponse {
 }
 
 async fn api(State(gate): State<Gate>, request: Request) -> Response {
-    match gate.0.api.get() {
-        Some((router, _)) => match router.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
-        None => {
-            let message = "the server is starting; try again in a moment";
-            let body = json!({
-                "status": "503",
-                "code": latchkey_app::error::codes::UNAVAILABLE,
-                "message": message,
-            });
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-        }
+    let Some((router, _)) = gate.0.api.get() else {
+        let message = "the server is starting; try again in a moment";
+        let body = json!({
+            "status": "503",
+            "code": latchkey_app::error::codes::UNAVAILABLE,
+            "message": message,
+        });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
+    };
+    match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
