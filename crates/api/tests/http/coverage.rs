@@ -9,7 +9,7 @@ use latchkey_domain::people::{Role, TokenScope};
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Ground, flow},
+    ground::{CANARY, Ground, flow},
     requests::{Story, id_of},
 };
 
@@ -197,4 +197,51 @@ async fn change_systems(ground: &Ground) {
     ground.put(admin, &made, body).await.ok();
     ground.delete(admin, &made).await.done();
     ground.delete(admin, spare).await.done();
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_answer_audit_record_or_file() {
+    let story = Story::new(Some("bob")).await;
+    let Story { ground, connector, ana, bob, flow: readers } = &story;
+    let asked = story.ask("orders").await;
+    story.act(bob, &asked, "approve", json!({})).await.ok();
+    ground.work(connector).await;
+    let session = story.session().await;
+    let body = json!({"name": "team", "members_emails": []});
+    let group = ground.post(&ground.admin, "/api/admin/v1/groups", body).await.ok();
+    let integration = &asked["access_groups"][0]["integration"];
+    let ids = [
+        ("/api/admin/v4/integrations", id_of(integration)),
+        ("/api/admin/v2/access-flows", id_of(readers)),
+        ("/api/admin/v3/connectors", "edge"),
+        ("/api/admin/v3/users", "ana@example.com"),
+        ("/api/admin/v1/groups", id_of(&group)),
+        ("/api/user/v4/access-requests", id_of(&asked)),
+        ("/api/client/v1/access-requests", id_of(&asked)),
+        ("/api/user/v1/access-sessions", id_of(&session)),
+    ];
+    let details = format!("/api/user/v1/access-sessions/{}/access-details", id_of(&session));
+    assert!(ground.get(ana, &details).await.text.contains(CANARY), "shown once, and here");
+
+    for operation in Operation::all().iter().filter(|operation| operation.method == "GET") {
+        let found = ids.iter().find(|(prefix, _)| operation.template.starts_with(prefix));
+        let id = found.map_or("unknown", |(_, id)| id);
+        let path = operation.template.replace("{id}", id);
+        for (whose, token) in [("admin", &ground.admin), ("ana", ana), ("bob", bob)] {
+            let answer = ground.get(token, &format!("{path}?scope=MyRequests")).await;
+            assert_ne!(answer.status, 500, "{} as {whose}: {}", operation.id, answer.text);
+            assert!(!answer.text.contains(CANARY), "{} as {whose}: {}", operation.id, answer.text);
+        }
+        let seen_by_somebody = [&ground.admin, ana, bob];
+        let mut statuses = Vec::new();
+        for token in seen_by_somebody {
+            statuses.push(ground.get(token, &format!("{path}?scope=MyTasks")).await.status);
+        }
+        assert!(statuses.iter().any(|status| *status == 200), "{}: {statuses:?}", operation.id);
+    }
+    let (records, files) = ground.everything_stored().await;
+    assert!(records.contains("access_session"), "the audit trail was read");
+    assert!(!records.contains(CANARY), "{records}");
+    assert!(!files.is_empty());
+    assert!(!files.windows(CANARY.len()).any(|bytes| bytes == CANARY.as_bytes()));
 }

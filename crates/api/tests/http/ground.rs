@@ -97,7 +97,7 @@ pub struct Ground {
     pub audited: Mutex<BTreeSet<String>>,
     router: Router,
     process: u32,
-    _database: TestDatabase,
+    database: TestDatabase,
     _keys: tempfile::TempDir,
 }
 
@@ -130,7 +130,7 @@ impl Ground {
             clock,
             audited: Mutex::default(),
             process: 1,
-            _database: database,
+            database,
             _keys: keys,
         }
     }
@@ -214,6 +214,19 @@ impl Ground {
             Ok(tx.list_audit(&AuditFilter::default(), &PageQuery::all()).await?.len())
         };
         self.app.store().read(count).await.unwrap()
+    }
+
+    /// The audit trail as text, and the bytes of the database's files.
+    pub async fn everything_stored(&self) -> (String, Vec<u8>) {
+        let list = async |tx: &mut Tx| -> Result<String, StoreError> {
+            let records = tx.list_audit(&AuditFilter::default(), &PageQuery::all()).await?;
+            Ok(format!("{records:?}"))
+        };
+        let records = self.app.store().read(list).await.unwrap();
+        let file = self.database.sqlite_file().unwrap();
+        let folder = std::fs::read_dir(file.parent().unwrap()).unwrap();
+        let files = folder.map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+        (records, files.flatten().collect())
     }
 
     /// An integration with two tables, served by the connector whose token is given.
