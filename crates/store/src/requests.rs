@@ -24,6 +24,8 @@ pub struct RequestFilter {
     pub either: Option<UserId>,
     /// Asked for somebody else than the requestor (true), or for the requestor (false).
     pub delegated: Option<bool>,
+    /// Approved or rejected by this person, at least once.
+    pub decided_by: Option<UserId>,
     /// In any of these states.
     pub states: Vec<RequestState>,
     /// Governed by.
@@ -233,6 +235,10 @@ impl Tx {
         if let Some(integration) = &filter.integration {
             sql.push(" AND EXISTS (SELECT n.id FROM request_units n WHERE n.request_id = r.id");
             sql.and_eq("n.integration_id", Some(integration.as_str())).push(")");
+        }
+        if let Some(user) = &filter.decided_by {
+            sql.push(" AND EXISTS (SELECT a.id FROM approvals a WHERE a.request_id = r.id");
+            sql.and_eq("a.approver_id", Some(user.as_str())).push(")");
         }
         if let Some(from) = filter.created_from {
             sql.push(" AND r.created_at >= ").bind(micros(from));

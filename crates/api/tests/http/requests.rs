@@ -182,6 +182,11 @@ async fn others_neither_see_nor_decide_a_request() {
     assert_eq!(story.request(&asked).await["status"], "Pending");
     story.act(&story.bob, &asked, "reject", json!({"justification": "no"})).await.ok();
     assert_eq!(story.request(&asked).await["status"], "Rejected");
+    for (token, decided) in [(&story.bob, 1), (&story.ana, 0), (&carl, 0)] {
+        let path = format!("{CLIENT}?scope=MyHistoricTasks");
+        let page = story.ground.get(token, &path).await.ok();
+        assert_eq!(page["data"].as_array().unwrap().len(), decided);
+    }
 }
 
 #[tokio::test]

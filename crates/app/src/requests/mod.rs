@@ -12,6 +12,6 @@ pub use ending::revoke_request;
 pub use filing::{DryRun, RequestAccess, dry_run_request, request_access, request_again};
 pub use reading::{
     EntitlementQuery, MyRequestsQuery, RequestListScope, get_client_request, get_my_request,
-    list_client_requests, list_my_requests, list_request_entitlements,
+    list_client_requests, list_decided_requests, list_my_requests, list_request_entitlements,
 };
 pub use view::{RequestView, UnitView};

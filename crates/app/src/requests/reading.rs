@@ -73,7 +73,7 @@ pub async fn list_my_requests(
         .await
 }
 
-/// The caller's requests for the client API, newest first.
+/// The requests that the caller filed or is the grantee of, for the client API, newest first.
 pub async fn list_client_requests(
     app: &App,
     actor: &Actor,
@@ -81,13 +81,38 @@ pub async fn list_client_requests(
     page: &PageRequest,
 ) -> Result<Page<RequestView>, AppError> {
     actor.require(Operation::ReadOwnRequests)?;
+    let filter = RequestFilter {
+        either: Some(actor.user.id.clone()),
+        states: states.to_vec(),
+        ..RequestFilter::default()
+    };
+    list_with_deciders(app, actor, filter, page).await
+}
+
+/// The requests that the caller has approved or rejected, newest first.
+pub async fn list_decided_requests(
+    app: &App,
+    actor: &Actor,
+    states: &[RequestState],
+    page: &PageRequest,
+) -> Result<Page<RequestView>, AppError> {
+    actor.require(Operation::ReadTasks)?;
+    let filter = RequestFilter {
+        decided_by: Some(actor.user.id.clone()),
+        states: states.to_vec(),
+        ..RequestFilter::default()
+    };
+    list_with_deciders(app, actor, filter, page).await
+}
+
+async fn list_with_deciders(
+    app: &App,
+    actor: &Actor,
+    filter: RequestFilter,
+    page: &PageRequest,
+) -> Result<Page<RequestView>, AppError> {
     app.store()
         .read(async |tx: &mut Tx| -> Result<Page<RequestView>, AppError> {
-            let filter = RequestFilter {
-                either: Some(actor.user.id.clone()),
-                states: states.to_vec(),
-                ..RequestFilter::default()
-            };
             let rows = tx.list_requests(&filter, &page.newest_first()).await?;
             let page = views(tx, page.page(rows, key_of)).await?;
             let mut items = Vec::with_capacity(page.items.len());

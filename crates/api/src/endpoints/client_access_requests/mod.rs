@@ -193,7 +193,7 @@ async fn rows(
                 requests::list_client_requests(app, actor, &states, &page).await?
             }
             ListScope::HistoricTasks => {
-                return Err(ApiError::field("scope", "MyHistoricTasks is not built yet"));
+                requests::list_decided_requests(app, actor, &states, &page).await?
             }
         };
         let is_wanted = |view: &RequestView| {
