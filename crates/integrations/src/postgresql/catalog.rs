@@ -81,6 +81,8 @@ pub(super) struct Catalog {
 pub(super) struct Scope {
     /// Single tables, as (schema, table).
     pub tables: BTreeSet<(String, String)>,
+    /// Whether the sequences that feed those tables matter.
+    pub feeding_sequences: bool,
     /// Whole schemas.
     pub schemas: BTreeSet<String>,
     /// Every schema but the system's.
@@ -96,7 +98,7 @@ pub(super) fn is_system_schema(name: &str) -> bool {
 pub(super) const OWN_SCHEMAS: &str =
     "n.nspname <> 'information_schema' AND NOT starts_with(n.nspname::text, 'pg_')";
 
-/// The condition for roles that are named like our groups.
+/// The condition for roles that are by_name like our groups.
 pub(super) const GROUP_NAMES: &str = "rolname >= 'lk_g_' AND rolname < 'lk_g`'";
 
 impl Catalog {
@@ -157,44 +159,57 @@ impl Catalog {
 }
 
 fn statements(scope: &Scope) -> Result<String, Failure> {
+    // Tables are found by name through the index: a catalogue may hold hundreds of thousands.
+    const TABLES: &str = "('r','p','v','m','f')";
     let mut schema_conditions = Vec::new();
-    let mut relation_conditions = Vec::new();
-    if scope.everything {
-        schema_conditions.push(format!("({OWN_SCHEMAS})"));
-        relation_conditions.push(format!("({OWN_SCHEMAS})"));
-    }
-    if !scope.schemas.is_empty() {
+    let mut relations = Vec::new();
+    let whole = if scope.everything {
+        Some(OWN_SCHEMAS.to_owned())
+    } else if scope.schemas.is_empty() {
+        None
+    } else {
         let names = quote::name_literals(scope.schemas.iter().map(String::as_str))?;
-        schema_conditions.push(format!("n.nspname IN ({names})"));
-        relation_conditions.push(format!("n.nspname IN ({names})"));
+        Some(format!("n.nspname IN ({names})"))
+    };
+    if let Some(condition) = whole {
+        relations.push(format!(
+            "SELECT c.oid, NULL::oid AS feeds FROM pg_class c JOIN pg_namespace n ON n.oid = \
+             c.relnamespace WHERE {condition} AND (c.relkind IN {TABLES} OR c.relkind = 'S')"
+        ));
+        schema_conditions.push(condition);
     }
-    let mut fed = "false".to_owned();
     if !scope.tables.is_empty() {
         let names = quote::name_literals(scope.tables.iter().map(|(schema, _)| schema.as_str()))?;
         schema_conditions.push(format!("n.nspname IN ({names})"));
         let mut pairs = Vec::new();
         for (schema, table) in &scope.tables {
-            pairs.push(format!(
-                "({},{})",
-                quote::name_literal(schema)?,
-                quote::name_literal(table)?
+            let (schema, table) = (quote::name_literal(schema)?, quote::name_literal(table)?);
+            pairs.push(format!("({schema}::name,{table}::name)"));
+        }
+        let by_name = format!(
+            "(VALUES {}) v(s, t) JOIN pg_namespace n ON n.nspname = v.s JOIN pg_class c ON \
+             c.relnamespace = n.oid AND c.relname = v.t AND c.relkind IN {TABLES}",
+            pairs.join(",")
+        );
+        relations.push(format!("SELECT c.oid, NULL::oid AS feeds FROM {by_name}"));
+        if scope.feeding_sequences {
+            relations.push(format!(
+                "SELECT q.oid, c.oid AS feeds FROM {by_name} JOIN pg_depend d ON d.refclassid = \
+                 'pg_class'::regclass AND d.refobjid = c.oid AND d.classid = \
+                 'pg_class'::regclass AND d.deptype IN ('a','i') JOIN pg_class q ON q.oid = \
+                 d.objid AND q.relkind = 'S'"
             ));
         }
-        let pairs = pairs.join(",");
-        relation_conditions
-            .push(format!("(c.relkind <> 'S' AND (n.nspname, c.relname) IN ({pairs}))"));
-        fed = format!(
-            "c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d JOIN pg_class t ON t.oid = \
-             d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE d.classid = \
-             'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND \
-             d.deptype IN ('a','i') AND (tn.nspname, t.relname) IN ({pairs}))"
-        );
     }
-    let any = |conditions: Vec<String>| {
-        if conditions.is_empty() { "false".to_owned() } else { conditions.join(" OR ") }
+    let schema_condition = if schema_conditions.is_empty() {
+        "false".to_owned()
+    } else {
+        schema_conditions.join(" OR ")
     };
-    let schema_condition = any(schema_conditions);
-    let relation_condition = any(relation_conditions);
+    if relations.is_empty() {
+        relations.push("SELECT NULL::oid AS oid, NULL::oid AS feeds WHERE false".to_owned());
+    }
+    let relations = relations.join(" UNION ALL ");
     let database_acl = acl_sql("coalesce(d.datacl, acldefault('d', d.datdba))");
     let schema_acl = acl_sql("coalesce(n.nspacl, acldefault('n', n.nspowner))");
     let relation_acl = acl_sql("c.relacl");
@@ -210,12 +225,9 @@ fn statements(scope: &Scope) -> Result<String, Failure> {
            pg_get_userbyid(c.relowner), {relation_acl}, \
            pg_has_role(c.relowner, 'USAGE') OR CASE WHEN c.relkind = 'S' \
              THEN has_sequence_privilege(c.oid, 'SELECT WITH GRANT OPTION') \
-             ELSE has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') END, \
-           CASE WHEN c.relkind = 'S' THEN (SELECT d.refobjid FROM pg_depend d WHERE d.classid = \
-             'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND \
-             d.deptype IN ('a','i') LIMIT 1) END \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE (c.relkind IN ('r','p','v','m','f','S') AND ({relation_condition})) OR ({fed})"
+             ELSE has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') END, x.feeds \
+         FROM (SELECT oid, max(feeds) AS feeds FROM ({relations}) u GROUP BY oid) x \
+         JOIN pg_class c ON c.oid = x.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
     ))
 }
 

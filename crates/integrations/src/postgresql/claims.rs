@@ -108,13 +108,15 @@ pub(super) async fn plan<'a>(
     let mut sources = Vec::new();
     for claim in claims {
         let read = read(context, claim);
-        if let Ok((source, _)) = &read
+        if let Ok((source, right)) = &read
             && let Some(database) = source.database()
         {
             let scope = scopes.entry(database.to_owned()).or_default();
             match source {
                 Source::Table(_, schema, table) => {
                     scope.tables.insert((schema.clone(), table.clone()));
+                    scope.feeding_sequences |=
+                        right.is_some_and(|right| !right.on_fed_sequence().is_empty());
                 }
                 Source::Schema(_, schema) => {
                     scope.schemas.insert(schema.clone());
