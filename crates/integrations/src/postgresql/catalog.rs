@@ -98,7 +98,7 @@ pub(super) fn is_system_schema(name: &str) -> bool {
 pub(super) const OWN_SCHEMAS: &str =
     "n.nspname <> 'information_schema' AND NOT starts_with(n.nspname::text, 'pg_')";
 
-/// The condition for roles that are by_name like our groups.
+/// The condition for roles that are named like our groups.
 pub(super) const GROUP_NAMES: &str = "rolname >= 'lk_g_' AND rolname < 'lk_g`'";
 
 impl Catalog {
