@@ -253,7 +253,7 @@ pub struct Applied {
     /// Claims that the connector removed by itself at their end, before this run.
     #[serde(default)]
     pub expired_by_connector: Vec<ExpiredClaim>,
-    /// New credentials: base64 of a sealed JSON [`Credentials`], sealed to the server.
+    /// New credentials: base64 of a sealed JSON [`sealing::Credentials`], sealed to the server.
     #[serde(default)]
     pub credentials: Option<String>,
     /// How to connect, without secrets.
