@@ -133,7 +133,8 @@ async fn grant(
     let work = context.work;
     work.crash_point("pg.apply.start").await;
     let mut places = Places::open(context).await?;
-    let mut credentials = desired.issue_credentials.then(|| NewLogin::generate(work));
+    // Not before there is a connection: that bounds how many are computed at once.
+    let mut login = desired.issue_credentials.then(|| NewLogin::begin(work));
     let mut failed: BTreeMap<String, Failure> = BTreeMap::new();
     for _ in 0..GROUP_ROUNDS {
         let mut plans = claims::plan(context, &mut places, live.iter().copied()).await;
@@ -157,7 +158,7 @@ async fn grant(
             continue;
         }
         let change = Change { context, who, desired, over, server_now, own };
-        return change.carry_out(places, plans, seen, &mut credentials).await;
+        return change.carry_out(places, plans, seen, login.take()).await;
     }
     Err(refused(
         "the groups of this right keep changing under Latchkey's hands: look who does that",

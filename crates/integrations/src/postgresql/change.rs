@@ -10,7 +10,8 @@ use latchkey_domain::{
         ClaimOutcome, ClaimState, DesiredClaim, DesiredPrincipal, FaultClass, Receipt, TargetFault,
     },
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::task::JoinHandle;
 
 use super::{
     Context,
@@ -58,7 +59,7 @@ impl Change<'_> {
         places: Places,
         plans: Vec<Plan<'_>>,
         seen: Seen,
-        credentials: &mut Option<NewLogin>,
+        login: Option<PendingLogin>,
     ) -> Result<Applied, Stop> {
         let (context, work) = (self.context, self.context.work);
         let control = &places.control;
@@ -74,10 +75,16 @@ impl Change<'_> {
             control.batch(work, "ROLLBACK").await?;
             return self.nothing_to_give(places, &plans).await;
         }
-        if seen.look.state.is_none() && credentials.is_none() {
-            *credentials = Some(NewLogin::generate(work));
-        }
-        let statements = self.statements(control, &plans, &seen, &given, credentials.as_ref())?;
+        let login = match login {
+            // A principal that somebody dropped is made anew, with a password that is known.
+            None if seen.look.state.is_none() => Some(NewLogin::begin(work)),
+            login => login,
+        };
+        let login = match login {
+            Some(login) => Some(login.ready().await?),
+            None => None,
+        };
+        let statements = self.statements(control, &plans, &seen, &given, login.as_ref())?;
         work.crash_point("pg.apply.locked").await;
         work.check_lease()?;
         let sql = format!(
@@ -104,7 +111,7 @@ impl Change<'_> {
             read_back.ended =
                 cut::end_and_note(context, control, self.who, oid, marker, cut).await?;
         }
-        let applied = self.outcome(&plans, &given, &read_back, credentials.take());
+        let applied = self.outcome(&plans, &given, &read_back, login);
         places.give_back(context);
         Ok(applied)
     }
@@ -350,17 +357,37 @@ pub(super) struct NewLogin {
     verifier: String,
 }
 
+/// A login whose verifier is being computed: 4,096 rounds of HMAC, while the target is asked.
+pub(super) struct PendingLogin {
+    password: SecretString,
+    verifier: JoinHandle<String>,
+}
+
 impl NewLogin {
     /// A password of 32 characters out of 64: 192 bits.
-    pub(super) fn generate(work: &Work) -> Self {
+    pub(super) fn begin(work: &Work) -> PendingLogin {
         const ALPHABET: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let bytes = <dyn Rng>::bytes::<32>(work.rng.as_ref());
-        let password: String = bytes
+        let password: SecretString = bytes
             .iter()
             .map(|byte| char::from(ALPHABET.get(usize::from(byte & 63)).copied().unwrap_or(b'A')))
-            .collect();
-        let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
-        Self { password: password.into(), verifier }
+            .collect::<String>()
+            .into();
+        let hashed = password.clone();
+        let verifier = tokio::task::spawn_blocking(move || {
+            postgres_protocol::password::scram_sha_256(hashed.expose_secret().as_bytes())
+        });
+        PendingLogin { password, verifier }
+    }
+}
+
+impl PendingLogin {
+    /// The login, once its verifier is computed.
+    pub(super) async fn ready(self) -> Result<NewLogin, Failure> {
+        let verifier = self.verifier.await.map_err(|_| {
+            TargetFault::new(FaultClass::Transient, "the connector is being stopped")
+        })?;
+        Ok(NewLogin { password: self.password, verifier })
     }
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::Work;
 
 /// Longest time for a connection to be made, TLS and login included.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(8);
 
 /// What is granted to the network on top of the time that the server itself is given.
 const NETWORK: Duration = Duration::from_secs(2);
