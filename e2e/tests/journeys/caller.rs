@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 /// How long anything may take on a busy machine before a test says it does not happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Somebody who calls the API.
 #[derive(Debug, Clone)]
@@ -29,9 +29,25 @@ impl Caller {
         Self { client, base: format!("http://127.0.0.1:{port}"), token: token.map(str::to_owned) }
     }
 
+    /// The token.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The same person at another server.
     pub fn at(&self, port: u16) -> Self {
         Self { base: format!("http://127.0.0.1:{port}"), ..self.clone() }
+    }
+
+    /// The headers and the body of a GET.
+    pub async fn get_whole(&self, path: &str) -> (reqwest::header::HeaderMap, Value) {
+        let mut call = self.client.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            call = call.bearer_auth(token);
+        }
+        let answer = call.send().await.unwrap();
+        let headers = answer.headers().clone();
+        (headers, answer.json().await.unwrap())
     }
 
     /// A call; `None` when no answer came.

@@ -111,7 +111,7 @@ async fn sweep(kind: DatabaseKind, points: &[&str]) {
         }
         println!("killed at {point}");
         if BESIDE_ANOTHER.contains(point) {
-            ground.table = "customers".to_owned();
+            "customers".clone_into(&mut ground.table);
             let companion = ground.granted(None).await;
             ground.companion = Some(companion);
         }
@@ -293,11 +293,11 @@ impl Ground {
         let mut last = None;
         for _ in 0..1500 {
             self.mend();
-            let status = self.status(request).await;
-            if status.as_deref().is_some_and(|status| states.contains(&status)) {
+            let found = self.status(request).await;
+            if found.as_deref().is_some_and(|found| states.contains(&found)) {
                 return;
             }
-            last = status.or(last);
+            last = found.or(last);
             pause().await;
         }
         panic!("request {request} is {last:?} and not one of {states:?}");

@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on has failed"
@@ -22,4 +21,5 @@ mod ends;
 mod kill_sweep;
 mod main_job;
 mod overlap;
+mod secrets;
 mod sharing;

@@ -36,7 +36,7 @@ async fn main_job(installation: &Installation, connector: &str) {
     let (rita, otto) = (installation.person("rita"), installation.person("otto"));
     installation.integrate(&shop, connector, Some("otto@example.com")).await;
 
-    let request = ask(&rita, "orders", "READ_ONLY", Some(Duration::from_secs(3600))).await;
+    let request = ask(&rita, "orders", "READ_ONLY", Some(Duration::from_hours(1))).await;
     rita.wait_for_status(&request, "Pending").await;
     let approve = format!("/api/client/v1/access-requests/{request}/approve");
     let (status, _) = rita.call(Method::POST, &approve, Some(&json!({}))).await;

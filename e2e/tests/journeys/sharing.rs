@@ -1,7 +1,5 @@
 //! f05: two servers and two connector processes on one queue.
 
-use std::time::Duration;
-
 use latchkey_testkit::{DatabaseKind, systems::PostgresVersion, wait_until};
 use nix::sys::signal::Signal;
 
@@ -97,11 +95,11 @@ async fn f05_a_paused_connector_that_wakes_late_changes_nothing() {
     let next = ask(&rita, "customers", "READ_ONLY", None).await;
     rita.wait_for_status(&next, "Active").await;
     let (principal, _) = credentials(&rita, &next).await;
-    assert_eq!(shop.principals().await, [principal.clone()]);
+    assert_eq!(shop.principals().await, std::slice::from_ref(&principal));
     assert_eq!(shop.readers("sales.orders").await, Vec::<String>::new());
     assert!(shop.login(&login).await.is_err());
     revoke(&rita, &next).await;
     rita.wait_for_status(&next, "Revoked").await;
     shop.wait_until_empty().await;
-    tokio::time::timeout(Duration::from_secs(60), installation.verify_audit()).await.unwrap();
+    installation.verify_audit().await;
 }

@@ -89,10 +89,10 @@ impl Shop {
 
     /// Makes tables `sales.NAME` for each of the names.
     pub async fn add_tables(&self, names: impl IntoIterator<Item = String>) {
-        let mut statements = format!("SET ROLE {};", self.owner);
-        for name in names {
-            statements.push_str(&format!("CREATE TABLE sales.{name} (id serial PRIMARY KEY);"));
-        }
+        let create = |name| format!("CREATE TABLE sales.{name} (id serial PRIMARY KEY);");
+        let statements: String = std::iter::once(format!("SET ROLE {};", self.owner))
+            .chain(names.into_iter().map(create))
+            .collect();
         self.sql(&statements).await;
     }
 
