@@ -57,7 +57,7 @@ pub(crate) async fn run(args: ServeArgs, at: Surroundings) -> Result<ExitCode, F
         started = start(&settled, &at) => started?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
-    gate.open(started.app.clone(), ready_check(&started.app));
+    gate.open(started.app.clone(), ready_check(&started.app, &started.loops));
     tracing::info!(listen.address = %address, data.folder = %settled.data.display(),
         database.kind = if started.app.store().is_postgres() { "postgresql" } else { "sqlite" },
         connector.local = started.local.is_some(), "The server is ready.");
@@ -176,12 +176,18 @@ impl Started {
     }
 }
 
-/// Ready while the database answers; the loops run by then.
-fn ready_check(app: &App) -> listener::ReadyCheck {
+/// Ready while the database answers and the loops run: a server whose timers have stopped must
+/// get no more work.
+fn ready_check(app: &App, loops: &[JoinHandle<()>]) -> listener::ReadyCheck {
     let app = app.clone();
+    let loops: Vec<_> = loops.iter().map(JoinHandle::abort_handle).collect();
     Arc::new(move || {
         let app = app.clone();
+        let is_broken = loops.iter().any(tokio::task::AbortHandle::is_finished);
         Box::pin(async move {
+            if is_broken {
+                return Err("a loop of the server has failed; restart it".to_owned());
+            }
             server::check_database(&app)
                 .await
                 .map_err(|error| format!("the database does not answer: {}", error.message))

@@ -110,6 +110,9 @@ pub struct OpenTask {
     pub last_error: Option<String>,
 }
 
+/// How many tasks of each integration go out before more of any.
+const FAIR_SHARE: u32 = 4;
+
 /// A delivery that is no longer the newest, or was answered.
 const LOST: StoreError = StoreError::Conflict { what: "the task's lease" };
 
@@ -185,8 +188,9 @@ impl Tx {
         row.map_or(Ok(false), |row| Ok(row.text("id")? == id.as_str()))
     }
 
-    /// Gives up to `max` tasks that are due, or whose lease ran out, to a process: the highest
-    /// priority first, then the earliest due. A lease lasts 15 minutes at most.
+    /// Gives up to `max` tasks that are due, or whose lease ran out, to a process: a few of each
+    /// integration before more of any, so that one dead target does not starve the others; then
+    /// the highest priority, then the earliest due. A lease lasts 15 minutes at most.
     pub async fn lease_tasks(
         &mut self,
         connector: &ConnectorId,
@@ -196,13 +200,18 @@ impl Tx {
     ) -> Result<Vec<LeasedTask>> {
         self.end_impossible_leases(Leased::Tasks).await?;
         let sql = format!(
-            "WITH picked AS MATERIALIZED (SELECT id FROM tasks WHERE connector_id = $1 \
-             AND ready_at <= $2 ORDER BY priority DESC, due, id LIMIT $3{}) \
+            "WITH ready AS MATERIALIZED (SELECT id, ROW_NUMBER() OVER \
+             (PARTITION BY integration_id ORDER BY priority DESC, due, id) AS place \
+             FROM tasks WHERE connector_id = $1 AND ready_at <= $2), \
+             picked AS MATERIALIZED (SELECT tasks.id FROM tasks JOIN ready ON ready.id = tasks.id \
+             WHERE tasks.connector_id = $1 AND tasks.ready_at <= $2 \
+             ORDER BY CASE WHEN ready.place <= {FAIR_SHARE} THEN 0 ELSE 1 END, \
+             tasks.priority DESC, tasks.due, tasks.id LIMIT $3{}) \
              UPDATE tasks SET attempts = attempts + CASE WHEN state = 'leased' THEN 1 ELSE 0 END, \
              state = 'leased', lease = lease + 1, holder = $4, ready_at = $5, again = FALSE, \
              desired_version = NULL WHERE id IN (SELECT id FROM picked) \
              RETURNING {LEASED_COLUMNS}",
-            self.skip_locked()
+            self.skip_locked_of("tasks")
         );
         let sql = Sql::with(
             &sql,

@@ -210,6 +210,15 @@ impl Tx {
         if self.store.backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
     }
 
+    /// The same for the rows of one table of a join.
+    pub(crate) fn skip_locked_of(&self, table: &str) -> String {
+        if self.store.backend == DbBackend::Postgres {
+            format!(" FOR UPDATE OF {table} SKIP LOCKED")
+        } else {
+            String::new()
+        }
+    }
+
     /// Runs a statement; returns how many rows it changed.
     pub(crate) async fn exec(&mut self, sql: Sql) -> Result<u64> {
         let statement = self.statement(sql)?;

@@ -120,6 +120,19 @@ impl Tx {
         self.rows(Sql::with(&sql, values![session.as_str()]), read_unit).await
     }
 
+    /// The units that several sessions carry or carried.
+    pub async fn units_of_sessions(&mut self, sessions: &[SessionId]) -> Result<Vec<RequestUnit>> {
+        let mut found = Vec::new();
+        for sessions in sessions.chunks(CHUNK) {
+            let mut sql =
+                Sql::new(&format!("SELECT {COLUMNS} FROM request_units n WHERE n.session_id IN "));
+            sql.list(sessions.iter().map(SessionId::as_str));
+            sql.push(" ORDER BY n.created_at, n.request_id, n.position");
+            found.extend(self.rows(sql, read_unit).await?);
+        }
+        Ok(found)
+    }
+
     /// Writes what may change: state, error, session, end.
     pub async fn update_unit(&mut self, unit: &RequestUnit) -> Result<()> {
         let sql = Sql::with(

@@ -1,13 +1,13 @@
 //! Handing out work: tasks are leased, and what they ask for is read in the same transaction.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use latchkey_domain::{
-    ids::{ConnectorSessionId, IntegrationId},
+    ids::{ConnectorSessionId, IntegrationId, SessionId, UnitId},
     provisioning::{DesiredClaim, DesiredPrincipal, KnownSession},
-    request::{RequestUnit, UnitState},
+    request::RequestUnit,
     session::{AccessSession, CredentialsStatus, SessionState},
 };
 use latchkey_protocol::{LeaseAnswer, LeaseRequest, Operation, Task};
@@ -30,20 +30,22 @@ pub async fn lease_tasks(
     let give_up = app.clock().monotonic() + wait;
     let mut hints = app.store().wake().waiter(Wake::Tasks);
     loop {
-        let tasks = lease_now(app, actor, &request).await?;
+        let answer = lease_now(app, actor, &request).await?;
         let now = app.clock().monotonic();
-        if !tasks.is_empty() || now >= give_up {
-            return Ok(LeaseAnswer { server_time: app.clock().now(), tasks });
+        if !answer.tasks.is_empty() || now >= give_up {
+            return Ok(answer);
         }
         hints.wait(POLL.min(give_up.saturating_sub(now))).await;
     }
 }
 
+/// What is ready now. The answer's time is the one that the leases are counted from, not that
+/// of the commit after it: a connector must never believe that a lease lasts longer.
 async fn lease_now(
     app: &App,
     actor: &ConnectorActor,
     request: &LeaseRequest,
-) -> Result<Vec<Task>, AppError> {
+) -> Result<LeaseAnswer, AppError> {
     let ready = app
         .store()
         .read(async |tx: &mut Tx| -> Result<bool, AppError> {
@@ -52,11 +54,11 @@ async fn lease_now(
         })
         .await?;
     if !ready {
-        return Ok(Vec::new());
+        return Ok(LeaseAnswer { server_time: app.clock().now(), tasks: Vec::new() });
     }
-    let tasks = app
+    let answer = app
         .store()
-        .write(async |tx: &mut Tx| -> Result<Vec<Task>, AppError> {
+        .write(async |tx: &mut Tx| -> Result<LeaseAnswer, AppError> {
             let public_key = public_key_of(tx, actor, &request.session_id).await?;
             let max = request.max_tasks.clamp(1, 64);
             let leased =
@@ -70,14 +72,14 @@ async fn lease_now(
                     }
                 }
             }
-            Ok(tasks)
+            Ok(LeaseAnswer { server_time: tx.now(), tasks })
         })
         .await?;
-    if !tasks.is_empty() {
+    if !answer.tasks.is_empty() {
         app.crash_point(crash_points::TASKS_LEASED);
-        metrics::counter!("latchkey_tasks_leased_total").increment(tasks.len() as u64);
+        metrics::counter!("latchkey_tasks_leased_total").increment(answer.tasks.len() as u64);
     }
-    Ok(tasks)
+    Ok(answer)
 }
 
 /// The public key that the process said in its heartbeat.
@@ -147,7 +149,7 @@ fn desired_state(
         session_id: session.id.clone(),
         generation: session.generation,
         principal: session.principal.clone(),
-        fence: session.fence.max(0) + lease,
+        fence: session.fence.max(0).saturating_add(lease),
         server_time: now,
         issue_credentials: !claims.is_empty()
             && session.credentials_status == CredentialsStatus::Resetting,
@@ -184,15 +186,17 @@ async fn known_sessions(
         let sessions = tx.list_sessions(&filter, &page).await?;
         let Some(last) = sessions.last() else { return Ok(known) };
         page.after = Some(PageKey::new(last.created_at, last.id.as_str()));
-        for session in &sessions {
-            let units = tx.units_of_session(&session.id).await?;
-            let may_hold =
-                |unit: &&RequestUnit| unit.state.is_claim() && unit.state != UnitState::Idle;
-            known.push(KnownSession {
-                session_id: session.id.clone(),
-                principal: session.principal.clone(),
-                units: units.iter().filter(may_hold).map(|unit| unit.id.clone()).collect(),
-            });
+        let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
+        let mut units: BTreeMap<SessionId, Vec<UnitId>> = BTreeMap::new();
+        for unit in tx.units_of_sessions(&ids).await? {
+            if let (true, Some(session)) = (unit.state.is_claim(), unit.session_id) {
+                units.entry(session).or_default().push(unit.id);
+            }
         }
+        known.extend(sessions.into_iter().map(|session| KnownSession {
+            units: units.remove(&session.id).unwrap_or_default(),
+            session_id: session.id,
+            principal: session.principal,
+        }));
     }
 }

@@ -47,8 +47,10 @@ pub async fn heartbeat(
             )
             .await?;
             if let Some(former) = &beat.replaces {
-                tx.release_task_leases(former).await?;
-                tx.drop_connector_session(&actor.connector_id, former).await?;
+                // Another connector's processes are none of this one's business.
+                if tx.drop_connector_session(&actor.connector_id, former).await? {
+                    tx.release_task_leases(former).await?;
+                }
             }
             let until = now.saturating_add(LEASE).map_err(AppError::internal)?;
             for running in &beat.running {

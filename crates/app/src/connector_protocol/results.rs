@@ -11,14 +11,15 @@ use latchkey_domain::{
     session::{AccessSession, CredentialsStatus, SessionState},
 };
 use latchkey_protocol::{Applied, Outcome, TaskResult};
-use latchkey_store::{LeasedTask, ReceiptRecord, TaskKind, Tx, Wake};
+use latchkey_store::{LeasedTask, NewJob, ReceiptRecord, TaskKind, Tx, Wake};
 use serde_json::json;
 
 use super::{discovered, presence::check_version};
 use crate::{
     App, ConnectorActor, crash_points,
     error::{AppError, ErrorKind},
-    lifecycle::{Because, begin_ending, desired_changed, settle},
+    jobs,
+    lifecycle::{desired_changed, settle},
     reconcile,
     trail::record,
 };
@@ -187,12 +188,18 @@ fn next_unit_state(
             (UnitState::Failed, Some("its end came before it was in place".to_owned()))
         }
         (UnitState::Held, ClaimState::Absent) if is_over => (UnitState::Ended, None),
-        // A unit with an error that is being cleaned up never was in place.
+        // Gone for good at the target, by somebody else's hand: what it was for is over.
+        (UnitState::Held, ClaimState::Absent) if is_final(outcome.fault.as_ref()) => {
+            (UnitState::Ended, message)
+        }
+        (UnitState::Held, ClaimState::Absent) => (UnitState::Wanted, message),
+        // Only giving up leaves an error on an ending unit: it never was in place.
         (UnitState::Ending, ClaimState::Absent) => match &unit.error {
             Some(error) => (UnitState::Failed, Some(error.clone())),
             None => (UnitState::Ended, None),
         },
-        (state, _) => (state, message.or_else(|| unit.error.clone())),
+        (UnitState::Wanted, _) => (UnitState::Wanted, message.or_else(|| unit.error.clone())),
+        (state, _) => (state, unit.error.clone()),
     }
 }
 
@@ -201,8 +208,9 @@ fn is_final(fault: Option<&TargetFault>) -> bool {
     fault.is_some_and(|fault| matches!(fault.class, FaultClass::Refused | FaultClass::Forbidden))
 }
 
-/// Moves a request whose units moved. A request whose claims are gone because their end came
-/// before the timer ran goes through Revoking like any other.
+/// Moves a request whose units moved. A request whose claims are gone before anybody ended it
+/// (their end came before the timer ran, or the target lost them) goes through Revoking like any
+/// other; a job of its own does that, because it has to lock other integrations first.
 async fn move_request(
     tx: &mut Tx,
     actor: &AuditActor,
@@ -210,13 +218,19 @@ async fn move_request(
     now: Timestamp,
 ) -> Result<(), AppError> {
     let Some(mut request) = tx.lock_request(id).await? else { return Ok(()) };
-    let mut units = tx.units_of(id).await?;
-    let is_over = request.ends_at.is_some_and(|end| end <= now);
+    let units = tx.units_of(id).await?;
+    settle(tx, actor, &mut request, &units).await?;
     let ended = units.iter().any(|unit| unit.state == UnitState::Ended);
-    if is_over && ended && matches!(request.state, RequestState::Granting | RequestState::Active) {
-        return begin_ending(tx, actor, &mut request, &mut units, &Because::Expired).await;
+    if ended && matches!(request.state, RequestState::Granting | RequestState::Active) {
+        tx.enqueue_job(&NewJob {
+            kind: jobs::EXPIRE_REQUEST,
+            dedupe_key: Some(jobs::expiry_key(id)),
+            payload: json!({ "request_id": id }),
+            run_at: now,
+        })
+        .await?;
     }
-    settle(tx, actor, &mut request, &units).await
+    Ok(())
 }
 
 /// Ends the task, or plans it again while anything is left to do.
@@ -310,7 +324,8 @@ async fn raise_fence(
         tx.finish_task(task).await?;
         return Ok(());
     };
-    let detail = json!({ "fence_at_target": fence, "fence_before": session.fence + task.lease });
+    let before = session.fence.saturating_add(task.lease);
+    let detail = json!({ "fence_at_target": fence, "fence_before": before });
     session.fence = session.fence.max(fence);
     tx.update_session(&session).await?;
     reconcile::notice_restore(tx).await?;

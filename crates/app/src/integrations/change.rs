@@ -22,8 +22,9 @@ use crate::{
 const MAX_CUSTOM_DETAILS: usize = 400;
 
 /// Configuration that stays as it is while somebody has access: the rights that were given hang
-/// on the role that gave them, and the locks that order all work on the database they are in.
-const FIXED_WHILE_CLAIMED: &[&str] = &["role", "dbname"];
+/// on the role that gave them, and the locks that order all work on the database they are in. On
+/// another server nothing would be found, and access that goes on would be called gone.
+const FIXED_WHILE_CLAIMED: &[&str] = &["role", "dbname", "hostname", "port", "replicas"];
 
 /// Creates an integration; a discovery run begins at once.
 pub async fn create_integration(

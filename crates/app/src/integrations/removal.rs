@@ -17,7 +17,7 @@ use crate::{
     actor::Actor,
     authorization::Operation,
     error::{AppError, codes},
-    lifecycle::{Because, begin_ending, end_or_cancel, lock_claims_of, settle},
+    lifecycle::{Because, UNFINISHED, begin_ending, end_or_cancel, lock_claims_of, settle},
     trail,
 };
 
@@ -96,7 +96,7 @@ pub async fn retire_integration(
             let mut integration = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
             for request in tx.open_requests_of_integration(id).await? {
                 let because = Because::TargetRetired;
-                end_or_cancel(tx, &actor.audit(), &request.id, &because).await?;
+                end_or_cancel(tx, &actor.audit(), &request.id, UNFINISHED, &because).await?;
             }
             let (claims_not_proven, touched) = close_claims(tx, actor, id).await?;
             let mut requests_ended = 0;

@@ -4,12 +4,13 @@ use latchkey_domain::{
     audit::AuditActor,
     ids::{IntegrationId, RequestId},
     integration::{Integration, IntegrationStatus},
-    request::RequestState,
+    request::{AccessRequest, RequestState},
 };
-use latchkey_store::{Job, NewTask, TaskKind, Tx};
+use latchkey_store::{Job, NewJob, NewTask, TaskKind, Tx};
 
 use super::{
     EXPIRE_APPROVAL, EXPIRE_REQUEST, GIVE_UP_GRANTING, RECONCILE_INTEGRATION, SYNC_INTEGRATION,
+    expiry_key,
 };
 use crate::{
     error::AppError,
@@ -33,12 +34,32 @@ async fn expire_request(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {
     let units = tx.units_of(id).await?;
     lock_claims_of(tx, &seen.grantee_id, &units).await?;
     let Some(mut request) = tx.lock_request(id).await? else { return Ok(()) };
-    let is_due = request.ends_at.is_some_and(|end| end <= tx.now());
-    if !is_due || !matches!(request.state, RequestState::Granting | RequestState::Active) {
+    if !matches!(request.state, RequestState::Granting | RequestState::Active) {
         return Ok(());
     }
     let mut units = tx.units_of(id).await?;
-    begin_ending(tx, &AuditActor::System, &mut request, &mut units, &Because::Expired).await
+    let because = if request.ends_at.is_some_and(|end| end <= tx.now()) {
+        Because::Expired
+    } else if units.iter().any(|unit| unit.state.is_claim()) {
+        // Some of it is gone from the target; the timer still has to run at the end.
+        return plan_expiry(tx, &request).await;
+    } else {
+        Because::LostAtTarget
+    };
+    begin_ending(tx, &AuditActor::System, &mut request, &mut units, &because).await
+}
+
+/// Plans the timer that ends the request, if it has an end.
+async fn plan_expiry(tx: &mut Tx, request: &AccessRequest) -> Result<(), AppError> {
+    let Some(run_at) = request.ends_at else { return Ok(()) };
+    tx.enqueue_job(&NewJob {
+        kind: EXPIRE_REQUEST,
+        dedupe_key: Some(expiry_key(&request.id)),
+        payload: serde_json::json!({ "request_id": request.id }),
+        run_at,
+    })
+    .await?;
+    Ok(())
 }
 
 async fn expire_approval(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {

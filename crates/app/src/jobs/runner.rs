@@ -30,7 +30,10 @@ pub async fn run_due_jobs(app: &App) -> Result<usize, AppError> {
         if let Err(error) = run_together(app, &jobs).await {
             tracing::debug!(error = %error, "A batch of jobs failed; each runs on its own.");
             for job in &jobs {
-                run_alone(app, job).await?;
+                if let Err(error) = run_alone(app, job).await {
+                    tracing::error!(job.id = %job.id, error = ?error.source,
+                        "A failed job could not be planned again; its lease ends by itself.");
+                }
             }
         }
         ran += jobs.len();

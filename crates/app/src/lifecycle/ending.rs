@@ -31,6 +31,8 @@ pub enum Because {
     FlowSwitchedOff,
     /// Its flow asks for more now, or does not allow it any more.
     FlowChanged(String),
+    /// The target lost it, by somebody else's hand.
+    LostAtTarget,
     /// The person was disabled.
     PersonDisabled,
     /// The target is gone for good; nothing can be proved any more.
@@ -48,6 +50,7 @@ impl Because {
             Self::FlowDeleted => "its access flow was deleted".to_owned(),
             Self::FlowSwitchedOff => "its access flow was switched off".to_owned(),
             Self::FlowChanged(what) => format!("{what}; ask again"),
+            Self::LostAtTarget => "the target no longer has what it was for".to_owned(),
             Self::PersonDisabled => "the person was disabled".to_owned(),
             Self::TargetRetired => "its target was retired".to_owned(),
         }
@@ -70,6 +73,7 @@ pub(crate) async fn begin_ending(
     enter(tx, actor, request, RequestState::Revoking, Some(because.words()), json!({})).await?;
     for unit in units.iter_mut().filter(|unit| unit.state.is_desired()) {
         unit.state = UnitState::Ending;
+        unit.error = None;
         tx.update_unit(unit).await?;
     }
     queue_sessions_of(tx, units, now).await?;
@@ -114,11 +118,13 @@ pub(crate) async fn cancel(
 }
 
 /// Ends the request whatever its state: cancels it while open, revokes it while it may hold
-/// access. Returns whether there was anything to end. Takes the locks itself.
+/// access. Returns whether there was anything to end: only a request in one of `states` is
+/// touched. Takes the locks itself.
 pub(crate) async fn end_or_cancel(
     tx: &mut Tx,
     actor: &AuditActor,
     id: &RequestId,
+    states: &[RequestState],
     because: &Because,
 ) -> Result<bool, AppError> {
     let Some(seen) = tx.find_request(id).await? else { return Ok(false) };
@@ -126,6 +132,9 @@ pub(crate) async fn end_or_cancel(
     lock_claims_of(tx, &seen.grantee_id, &units).await?;
     let Some(mut request) = tx.lock_request(id).await? else { return Ok(false) };
     let mut units = tx.units_of(id).await?;
+    if !states.contains(&request.state) {
+        return Ok(false);
+    }
     if request.state.is_open() {
         cancel(tx, actor, &mut request, because).await?;
         return Ok(true);
@@ -182,7 +191,8 @@ pub async fn cancel_open_requests_of_flow(
     end_all(tx, actor, &filter, because).await
 }
 
-const UNFINISHED: &[RequestState] = &[
+/// The states in which there is something to end.
+pub(crate) const UNFINISHED: &[RequestState] = &[
     RequestState::Initializing,
     RequestState::PendingMfa,
     RequestState::Pending,
@@ -205,7 +215,7 @@ async fn end_all(
             return Ok(ended);
         }
         for request in found {
-            if end_or_cancel(tx, actor, &request.id, because).await? {
+            if end_or_cancel(tx, actor, &request.id, &filter.states, because).await? {
                 ended += 1;
             }
         }

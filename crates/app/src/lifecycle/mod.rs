@@ -15,7 +15,7 @@ mod settling;
 mod transition;
 
 pub(crate) use claims::{apply_task, desired_changed, lock_claims_of};
-pub(crate) use ending::{begin_ending, cancel, end_or_cancel};
+pub(crate) use ending::{UNFINISHED, begin_ending, cancel, end_or_cancel};
 pub(crate) use granting::{begin_granting, give_up_granting};
 pub(crate) use settling::settle;
 pub(crate) use transition::enter;

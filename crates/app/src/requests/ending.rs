@@ -7,7 +7,7 @@ use super::reading::find_visible;
 use crate::{
     Actor, App, Operation, crash_points,
     error::AppError,
-    lifecycle::{Because, end_or_cancel},
+    lifecycle::{Because, UNFINISHED, end_or_cancel},
 };
 
 /// Ends a request: cancels it while it waits, revokes it while it may hold access. Allowed to
@@ -26,7 +26,7 @@ pub async fn revoke_request(app: &App, actor: &Actor, id: &str) -> Result<Reques
                 return Err(AppError::not_found());
             }
             let because = if is_party { Because::GivenUp } else { Because::EndedByAdmin };
-            if end_or_cancel(tx, &actor.audit(), &request.id, &because).await? {
+            if end_or_cancel(tx, &actor.audit(), &request.id, UNFINISHED, &because).await? {
                 return Ok(request.id);
             }
             Err(AppError::conflict(match request.state {

@@ -131,4 +131,38 @@ on_both_databases! {
         assert_eq!(ground.state(&again[0]).await, RequestState::Active);
         assert_eq!(ground.held().len(), 1);
     }
+
+    async fn what_the_target_loses_for_good_ends_the_request(ground) {
+        ground.flow("read", Some(600), &[]).await;
+        let first = ground.ask(&["orders"], None).await;
+        ground.settle().await;
+        ground.mood = Mood::Refuses("orders");
+        let second = ground.ask(&["customers"], None).await;
+        ground.settle().await;
+        assert_eq!(ground.state(&first).await, RequestState::Revoked);
+        assert_eq!(ground.state(&second).await, RequestState::Active);
+        ground.mood = Mood::Works;
+    }
+
+    async fn a_flow_switched_off_leaves_live_access_and_cancels_what_waits(ground) {
+        use latchkey_app::lifecycle::cancel_open_requests_of_flow;
+        let flow = ground.flow("read", Some(60), &[&ground.bob]).await;
+        let live = ground.ask(&["orders"], None).await;
+        let id = live.request.id.as_str();
+        latchkey_app::requests::approve_request(&ground.app, &ground.bob, id, None, None)
+            .await
+            .unwrap();
+        ground.settle().await;
+        let waiting = ground.ask(&["customers"], None).await;
+        ground
+            .write(async |tx| {
+                let because = Because::FlowSwitchedOff;
+                cancel_open_requests_of_flow(tx, &AuditActor::System, &flow.id, &because)
+                    .await
+                    .unwrap()
+            })
+            .await;
+        assert_eq!(ground.state(&live).await, RequestState::Active);
+        assert_eq!(ground.state(&waiting).await, RequestState::Cancelled);
+    }
 }
