@@ -335,7 +335,7 @@ async fn receipt(
     let role = first(1);
     let mut open = sessions::count(control, work, oid).await?;
     if open > 0 && role.is_none() {
-        sessions::end_orphans(control, work).await?;
+        sessions::end_orphans(control, work, Some(oid)).await?;
         open = sessions::count(control, work, oid).await?;
     }
     let holds = answers.get(2).into_iter().flatten();
@@ -355,7 +355,8 @@ async fn receipt(
 /// The receipt where there was no role to begin with.
 async fn gone(context: &Context<'_>, control: &Connection, who: &Who) -> Result<Receipt, Failure> {
     let work = context.work;
-    let ended = sessions::end_orphans(control, work).await?;
+    // Its oid went with the role, so its sessions cannot be told from those of others.
+    let ended = sessions::end_orphans(control, work, None).await?;
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let rows = control.rows(work, sql).await?;
     let now = rows.first().and_then(|row| number(row, 0)).unwrap_or(0);

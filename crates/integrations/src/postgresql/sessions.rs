@@ -140,10 +140,16 @@ pub(super) async fn count(connection: &Connection, work: &Work, oid: u32) -> Res
     Ok(rows.first().and_then(|row| number(row, 0)).unwrap_or(0))
 }
 
-/// Sessions whose role does not exist any more: who they were cannot be read back.
-pub(super) async fn end_orphans(connection: &Connection, work: &Work) -> Result<u32, Failure> {
-    let orphan = "usesysid IS NOT NULL AND NOT EXISTS \
-                  (SELECT FROM pg_roles r WHERE r.oid = usesysid)";
+/// Ends sessions whose role does not exist any more: those of `oid`, or, where it is not known
+/// which role it was, all of them.
+pub(super) async fn end_orphans(
+    connection: &Connection,
+    work: &Work,
+    oid: Option<u32>,
+) -> Result<u32, Failure> {
+    let whose =
+        oid.map_or_else(|| "usesysid IS NOT NULL".to_owned(), |oid| format!("usesysid = {oid}"));
+    let orphan = format!("{whose} AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = usesysid)");
     let rows = connection
         .rows(
             work,
@@ -168,5 +174,5 @@ pub(super) async fn end_orphans(connection: &Connection, work: &Work) -> Result<
         )
         .into());
     }
-    ask_to_end(connection, work, orphan).await
+    ask_to_end(connection, work, &orphan).await
 }
