@@ -195,7 +195,7 @@ fn targets(series: &[Series], figures: &Figures) -> Vec<crate::report::Target> {
         ),
         Held::new(
             "start with 100,000 live grants",
-            figures.live.as_ref().and_then(|live| live.start_s()),
+            figures.live.as_ref().and_then(scale::Live::start_s),
             "s",
             Bound::AtMost(5.0),
         ),
