@@ -242,7 +242,7 @@ fn say_connector(
     let is_local = id.as_str() == LOCAL_CONNECTOR;
     match view.status {
         ConnectorStatus::Connected => {
-            let text = format!("{id} is connected and serves {serves} integrations.");
+            let text = format!("{id} is connected; integrations it serves: {serves}.");
             findings.say(Verdict::Good, "connector", &text)?;
         }
         ConnectorStatus::Disconnected if serves == 0 => {
@@ -256,7 +256,7 @@ fn say_connector(
                 format!("start `latchkey connector --id {id}` on its machine")
             };
             let text = format!(
-                "{id} is not connected, and {serves} integrations need it: {advice}. Until then \
+                "{id} is not connected (integrations that need it: {serves}); {advice}. Until then \
                  nothing is granted there, and access ends only by what the targets do themselves."
             );
             findings.say(Verdict::Wrong, "connector", &text)?;

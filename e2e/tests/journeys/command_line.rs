@@ -10,6 +10,7 @@ use crate::{
     caller::{Caller, PATIENCE},
     installation::{Installation, free_port},
     process::{self, Process},
+    shop::Shop,
 };
 
 /// Runs words that are to fail; returns the exit code and what was said.
@@ -282,15 +283,28 @@ async fn health_readiness_metrics_and_a_graceful_stop() {
 
 #[tokio::test]
 async fn doctor_finds_nothing_wrong_in_a_fresh_installation_and_says_what_local_cannot_do() {
-    let installation = Installation::create(DatabaseKind::Sqlite).await;
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    let said = doctor(&installation);
+    for what in ["config", "folder", "keys", "database", "clock", "audit"] {
+        assert!(said.lines().any(|line| line.starts_with("ok") && line.contains(what)), "{said}");
+    }
+    installation.start(&[]).await;
+    let shop = Shop::open().await;
+    installation.integrate(&shop, "local", None).await;
+    let said = doctor(&installation);
+    assert!(said.contains("local is connected; integrations it serves: 1"), "{said}");
+    assert!(said.contains("Run a separate `latchkey connector`"), "{said}");
+    assert!(said.contains(&format!("{} is ACTIVE", shop.database)), "{said}");
+}
+
+/// What `latchkey doctor` says when nothing is wrong.
+fn doctor(installation: &Installation) -> String {
     let mut words = vec!["doctor".to_owned()];
     words.extend(installation.place());
     let output = process::run(&words);
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
-    for what in ["config", "folder", "keys", "database", "clock", "audit"] {
-        assert!(said.lines().any(|line| line.starts_with("ok") && line.contains(what)), "{said}");
-    }
+    said
 }
 
 #[test]

@@ -84,7 +84,7 @@ async fn f02_a_target_that_was_down_at_the_end_is_revoked_within_5_s_of_its_answ
 }
 
 #[tokio::test]
-async fn f02_a_target_that_was_down_over_a_restart_of_the_server_is_revoked_in_time() {
+async fn f02_a_target_that_was_down_over_a_restart_of_the_server_is_revoked_within_5_s() {
     target_down_at_the_end(true).await;
 }
 
