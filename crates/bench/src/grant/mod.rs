@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use self::{
     rounds::Rounds,
-    scale::{Figures, Scale},
+    scale::{Counts, Figures, Scale},
     target::Target,
 };
 use crate::{
@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Fewer repetitions, to see that everything runs.
     #[arg(long)]
     quick: bool,
+    /// A tenth of the grants in the large parts; their targets do not hold then.
+    #[arg(long)]
+    tenth: bool,
     /// Measure these parts only; the targets of the others do not hold then.
     #[arg(long, value_enum, value_delimiter = ',')]
     parts: Vec<Part>,
@@ -87,7 +90,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
     let mut series = Vec::new();
     let mut figures = Figures::default();
-    let mut scale = Scale::start(&options.program, scratch.path(), &target).await?;
+    let counts = Counts::new(options.tenth);
+    let mut scale = Scale::start(&options.program, scratch.path(), &target, counts).await?;
     figures.idle_bytes = Some(scale.idle_bytes().await?);
     if options.measures(Part::Rounds) {
         let rounds = Rounds { quick: options.quick, folder: scratch.path(), target: &target };
@@ -105,8 +109,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     scale.stop()?;
     if options.measures(Part::Live) {
         figures.live = Some(
-            scale::start_with_live_grants(&options.program, scratch.path(), &target, options.quick)
-                .await?,
+            scale::start_with_live_grants(
+                &options.program,
+                scratch.path(),
+                &target,
+                counts,
+                options.quick,
+            )
+            .await?,
         );
     }
 
@@ -139,6 +149,7 @@ async fn common(options: &Options, target: &Target) -> Result<Map<String, Value>
     settings.insert("latchkey.connector".to_owned(), json!("local, journal fsynced"));
     settings.insert("openbao.storage".to_owned(), json!("in memory (dev mode)"));
     settings.insert("quick".to_owned(), json!(options.quick));
+    settings.insert("tenth".to_owned(), json!(options.tenth));
     let server: String = watcher.query_one("SHOW server_version", &[]).await?.get(0);
     Ok(Map::from_iter([
         ("commit".to_owned(), json!(options.commit)),
@@ -183,13 +194,13 @@ fn targets(series: &[Series], figures: &Figures) -> Vec<crate::report::Target> {
         Held::new("issue, 1 client: p50 over (a)'s", over(), "ms", Bound::AtMost(4.0)),
         Held::new(
             "400 expiring together: last gone after due",
-            figures.together.as_ref().map(|together| together.last_gone_s),
+            figures.together.as_ref().and_then(scale::Together::last_gone_s),
             "s",
             Bound::AtMost(2.0),
         ),
         Held::new(
             "2,441 outstanding, revoked at once: last receipt",
-            figures.outstanding.as_ref().map(|outstanding| outstanding.last_receipt_s),
+            figures.outstanding.as_ref().and_then(scale::Outstanding::last_receipt_s),
             "s",
             Bound::AtMost(10.0),
         ),

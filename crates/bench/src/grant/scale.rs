@@ -20,6 +20,22 @@ const TOGETHER: usize = 400;
 const OUTSTANDING: usize = 2_441;
 /// Live grants at a start.
 const LIVE: usize = 100_000;
+/// How many grants the large parts are about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    together: usize,
+    outstanding: usize,
+    live: usize,
+}
+
+impl Counts {
+    /// What is promised, or a tenth of it to see that everything runs.
+    pub(super) fn new(tenth: bool) -> Self {
+        let share = if tenth { 10 } else { 1 };
+        Self { together: TOGETHER / share, outstanding: OUTSTANDING / share, live: LIVE / share }
+    }
+}
+
 /// People who take turns in the rounds.
 const PEOPLE: usize = 320;
 /// Clients that ask for the grants of a large part.
@@ -46,7 +62,7 @@ pub(super) struct Figures {
 pub(super) struct Together {
     count: usize,
     /// From the end to the last role gone from the target.
-    pub(super) last_gone_s: f64,
+    last_gone_s: f64,
     /// From the end to the last request Revoked.
     last_receipt_s: f64,
     /// (seconds after the end, roles left) as they were seen.
@@ -64,7 +80,7 @@ pub(super) struct Outstanding {
     /// From the call to the last role gone from the target.
     last_gone_s: f64,
     /// From the call to the last request Revoked.
-    pub(super) last_receipt_s: f64,
+    last_receipt_s: f64,
     /// (seconds after the call, roles left) as they were seen.
     course: Vec<(f64, i64)>,
 }
@@ -75,6 +91,20 @@ pub(super) struct Live {
     count: usize,
     starts_s: Vec<f64>,
     resident_bytes: u64,
+}
+
+impl Together {
+    /// The figure, if it is about as many grants as were promised.
+    pub(super) fn last_gone_s(&self) -> Option<f64> {
+        (self.count >= TOGETHER).then_some(self.last_gone_s)
+    }
+}
+
+impl Outstanding {
+    /// The figure, if it is about as many grants as were promised.
+    pub(super) fn last_receipt_s(&self) -> Option<f64> {
+        (self.count >= OUTSTANDING).then_some(self.last_receipt_s)
+    }
 }
 
 impl Live {
@@ -180,11 +210,16 @@ pub(super) struct Scale {
 
 impl Scale {
     /// Starts a server with everybody who will ask for something, and connects the database.
-    pub(super) async fn start(program: &Path, scratch: &Path, target: &Target) -> Result<Self> {
+    pub(super) async fn start(
+        program: &Path,
+        scratch: &Path,
+        target: &Target,
+        counts: Counts,
+    ) -> Result<Self> {
         let mut installation = Installation::create(program, scratch.join("server"))?;
         let taking_turns = installation.add_people("turns", PEOPLE).await?;
-        let together = installation.add_people("together", TOGETHER).await?;
-        let outstanding = installation.add_people("outstanding", OUTSTANDING).await?;
+        let together = installation.add_people("together", counts.together).await?;
+        let outstanding = installation.add_people("outstanding", counts.outstanding).await?;
         installation.start().await?;
         let integration = installation.connect_database(target).await?;
         installation.add_flow("turns", &integration, None).await?;
@@ -353,6 +388,7 @@ pub(super) async fn start_with_live_grants(
     program: &Path,
     scratch: &Path,
     target: &Target,
+    counts: Counts,
     quick: bool,
 ) -> Result<Live> {
     let mut installation = Installation::create(program, scratch.join("live"))?;
@@ -363,8 +399,8 @@ pub(super) async fn start_with_live_grants(
     // Somebody has to see the inventory: only what can be asked for can have been granted.
     entitlement(&installation, &people).await?;
     installation.stop()?;
-    println!("A start with {LIVE} live grants; putting them in place");
-    live::add_grants(&installation, &integration, &flow, LIVE).await?;
+    println!("A start with {} live grants; putting them in place", counts.live);
+    live::add_grants(&installation, &integration, &flow, counts.live).await?;
     let mut starts_s = Vec::new();
     let mut resident_bytes = 0;
     for _ in 0..if quick { 1 } else { 3 } {
@@ -373,5 +409,5 @@ pub(super) async fn start_with_live_grants(
         resident_bytes = resident_bytes.max(machine::resident_bytes(installation.pid()?)?);
         installation.stop()?;
     }
-    Ok(Live { count: LIVE, starts_s, resident_bytes })
+    Ok(Live { count: counts.live, starts_s, resident_bytes })
 }
