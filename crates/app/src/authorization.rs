@@ -132,6 +132,8 @@ operations! {
     ReadInventory: Admin, ANY_ROLE, Read;
     /// Replace the tags that people set on a resource.
     SetUserTags: Admin, POLICY, Admin;
+    /// Read activity: every request with its timeline.
+    ReadActivity: Admin, ANY_ROLE, Read;
     /// Read anybody's requests.
     ReadAnyRequest: Admin, ANY_ROLE, Read;
     /// End anybody's access.

@@ -16,6 +16,7 @@ use latchkey_domain::{
 use latchkey_protocol::sealing::SealingKey;
 use latchkey_store::Store;
 
+pub mod activity;
 pub mod actor;
 pub mod audit;
 pub mod authenticate;

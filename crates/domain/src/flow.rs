@@ -6,7 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccessScopeId, BundleId, FlowId, IntegrationId};
+use crate::{
+    ids::{AccessScopeId, BundleId, FlowId, IntegrationId},
+    people::UnknownWord,
+};
 
 /// A stored access flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,27 @@ pub enum FlowTrigger {
     SelfServe,
     /// Access follows the requestor conditions.
     Automatic,
+}
+
+impl FlowTrigger {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::SelfServe, Self::Automatic];
+
+    /// The word on the wire and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SelfServe => "SELF_SERVE",
+            Self::Automatic => "AUTOMATIC",
+        }
+    }
+
+    /// The trigger with this word, in any letter case.
+    pub fn parse(word: &str) -> Result<Self, UnknownWord> {
+        Self::ALL
+            .into_iter()
+            .find(|trigger| trigger.as_str().eq_ignore_ascii_case(word))
+            .ok_or_else(|| UnknownWord::new("trigger", word, Self::ALL.map(Self::as_str)))
+    }
 }
 
 /// How sibling conditions combine.

@@ -4,6 +4,7 @@
 //! Invariant of this crate: everything here is a pure function of its arguments. Time comes in
 //! as a [`jiff::Timestamp`], randomness through [`clock::Rng`], and nothing is awaited.
 
+pub mod activity;
 pub mod audit;
 pub mod clock;
 pub mod faults;

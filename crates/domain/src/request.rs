@@ -295,19 +295,24 @@ impl UnitState {
     pub fn is_desired(self) -> bool {
         matches!(self, Self::Wanted | Self::Held)
     }
+
+    /// The word on the wire for a unit that stands so, of a request in `state`.
+    pub fn wire_word(self, state: RequestState) -> &'static str {
+        match self {
+            Self::Idle => state.wire_word(),
+            Self::Wanted => RequestState::Granting.as_str(),
+            Self::Held => RequestState::Active.as_str(),
+            Self::Ending => RequestState::Revoking.as_str(),
+            Self::Ended | Self::NotProven => RequestState::Revoked.as_str(),
+            Self::Failed => RequestState::Failed.as_str(),
+        }
+    }
 }
 
 impl RequestUnit {
     /// The word on the wire for this unit of a request in `state`.
     pub fn wire_word(&self, state: RequestState) -> &'static str {
-        match self.state {
-            UnitState::Idle => state.wire_word(),
-            UnitState::Wanted => RequestState::Granting.as_str(),
-            UnitState::Held => RequestState::Active.as_str(),
-            UnitState::Ending => RequestState::Revoking.as_str(),
-            UnitState::Ended | UnitState::NotProven => RequestState::Revoked.as_str(),
-            UnitState::Failed => RequestState::Failed.as_str(),
-        }
+        self.state.wire_word(state)
     }
 }
 

@@ -157,8 +157,9 @@ impl Tx {
         self.rows(sql, read_flow).await
     }
 
-    /// Deletes a flow; requests keep what it said. False without such a flow.
+    /// Deletes a flow; requests keep what it said, and its name is kept for them. False without such a flow.
     pub async fn delete_flow(&mut self, id: &FlowId) -> Result<bool> {
+        self.keep_name("access_flows", id.as_str()).await?;
         let sql = Sql::with("DELETE FROM access_flows WHERE id = $1", values![id.as_str()]);
         Ok(self.exec(sql).await? > 0)
     }

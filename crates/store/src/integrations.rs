@@ -185,9 +185,10 @@ impl Tx {
     }
 
     /// Deletes it with its inventory, secret and queued work; history (requests, sessions,
-    /// receipts, audit) stays. False without such an integration.
+    /// receipts, audit) and its name stay. False without such an integration.
     pub async fn delete_integration(&mut self, id: &IntegrationId) -> Result<bool> {
         self.delete_tasks_of_integration(id).await?;
+        self.keep_name("integrations", id.as_str()).await?;
         let sql = Sql::with("DELETE FROM integrations WHERE id = $1", values![id.as_str()]);
         Ok(self.exec(sql).await? > 0)
     }

@@ -6,6 +6,7 @@
 //! whole microseconds of UTC; secrets are sealed before they reach a statement; the audit trail
 //! only grows; a lease is held by one owner at a time.
 
+mod activity;
 mod audit;
 mod audit_chain;
 mod audit_verify;
@@ -38,6 +39,7 @@ mod units;
 mod users;
 mod wake;
 
+pub use activity::{ActivityQuery, ActivityRequest, ActivityUnit, ActivityUnitQuery};
 pub use audit::{AuditFilter, AuditRecord};
 pub use audit_chain::{AUDIT_CHAINER_LEASE, AuditHead};
 pub use audit_verify::{AuditProblem, AuditReport, RecordName, VerifyOptions};

@@ -47,11 +47,27 @@ impl PageQuery {
 
     /// Appends the condition on `(created_at, id)`, the order and the limit.
     pub(crate) fn apply(&self, sql: &mut Sql, created_at: &str, id: &str) {
-        let (sign, order) = if self.newest_first { ("<", "DESC") } else { (">", "ASC") };
+        self.after(sql, created_at, id);
+        self.in_order(sql, created_at, id);
+    }
+
+    /// The same for rows of which several may be at one place: each place once.
+    pub(crate) fn apply_grouped(&self, sql: &mut Sql, created_at: &str, id: &str) {
+        self.after(sql, created_at, id);
+        sql.push(&format!(" GROUP BY {created_at}, {id}"));
+        self.in_order(sql, created_at, id);
+    }
+
+    fn after(&self, sql: &mut Sql, created_at: &str, id: &str) {
+        let sign = if self.newest_first { "<" } else { ">" };
         if let Some(after) = &self.after {
             sql.push(&format!(" AND ({created_at}, {id}) {sign} ("));
             sql.bind(micros(after.created_at)).push(", ").bind(after.id.as_str()).push(")");
         }
+    }
+
+    fn in_order(&self, sql: &mut Sql, created_at: &str, id: &str) {
+        let order = if self.newest_first { "DESC" } else { "ASC" };
         sql.push(&format!(" ORDER BY {created_at} {order}, {id} {order} LIMIT "));
         sql.bind(i64::from(self.limit));
     }

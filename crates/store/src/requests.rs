@@ -118,7 +118,8 @@ impl Tx {
             "INSERT INTO requests (id, number, requestor_id, grantee_id, flow_id, flow_version, \
              flow_policy, bundle_id, state, state_reason, justification, duration_sec, \
              duration_was_asked, custom_fields, digest, created_at, decided_at, ends_at, \
-             granted_at, grant_deadline, ended_at, revoke_requested_at, version) VALUES ",
+             granted_at, grant_deadline, ended_at, revoke_requested_at, version, trigger_type) \
+             VALUES ",
         );
         sql.list(values![
             request.id.as_str(),
@@ -144,6 +145,7 @@ impl Tx {
             opt_micros(request.ended_at),
             opt_micros(request.revoke_requested_at),
             request.version,
+            request.flow_policy.trigger.as_str(),
         ]);
         self.exec(sql).await?;
         self.insert_units(request.created_at, units).await

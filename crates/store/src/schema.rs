@@ -20,7 +20,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 3, name: "requests", sql: include_str!("../migrations/0003_requests.sql") },
     Step { version: 4, name: "work", sql: include_str!("../migrations/0004_work.sql") },
     Step { version: 5, name: "audit", sql: include_str!("../migrations/0005_audit.sql") },
+    Step { version: 6, name: "activity", sql: include_str!("../migrations/0006_activity.sql") },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 5;
+pub(crate) const LATEST: i64 = 6;

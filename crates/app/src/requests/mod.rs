@@ -8,6 +8,8 @@ mod reading;
 mod view;
 
 pub use deciding::{approve_request, force_approve_request, list_my_tasks, reject_request};
+pub(crate) use reading::number_of;
+
 pub use ending::revoke_request;
 pub use filing::{DryRun, RequestAccess, dry_run_request, request_access, request_again};
 pub use reading::{

@@ -198,13 +198,15 @@ fn matches(query: &EntitlementQuery, row: &UnitView) -> bool {
             || query.statuses.iter().any(|word| word.eq_ignore_ascii_case(row.status)))
 }
 
+/// The number in `AR-7`, which is how people name a request.
+pub(crate) fn number_of(reference: &str) -> Option<i64> {
+    let digits = reference.strip_prefix("AR-").or_else(|| reference.strip_prefix("ar-"))?;
+    digits.parse().ok()
+}
+
 /// A request by id or by the number people say.
 async fn find_by_reference(tx: &mut Tx, reference: &str) -> Result<AccessRequest, AppError> {
-    let number = reference
-        .strip_prefix("AR-")
-        .or_else(|| reference.strip_prefix("ar-"))
-        .and_then(|digits| digits.parse::<i64>().ok());
-    let found = match number {
+    let found = match number_of(reference) {
         Some(number) => tx.find_request_by_number(number).await?,
         None => tx.find_request(&RequestId::new(reference)).await?,
     };
