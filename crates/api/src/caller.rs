@@ -50,7 +50,7 @@ macro_rules! uses {
 }
 uses! {
     ReadUsers ReadGroups ManageGroups ReadFlows ManageFlows ReadConnectors ManageConnectors
-    ReadIntegrations ManageIntegrations ReadAvailableAccess RequestAccess DryRunRequest
+    ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags ReadAvailableAccess RequestAccess DryRunRequest
     ReadOwnRequests RevokeOwnRequest DecideRequest ReadSessions ReadAccessDetails
     ResetCredentials
 }

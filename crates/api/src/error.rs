@@ -107,6 +107,11 @@ impl ApiError {
         self.status
     }
 
+    /// The word for programs.
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
     /// The body as it is sent.
     pub fn body(&self) -> ErrorBody {
         ErrorBody {

@@ -17,6 +17,7 @@ mod error;
 mod paging;
 mod query;
 mod router;
+mod streaming;
 mod time;
 mod words;
 

@@ -4,7 +4,7 @@
 //! side does not compile until the other has it.
 
 use latchkey_app::connectors;
-use latchkey_domain::{flow, integration, session};
+use latchkey_domain::{flow, integration, inventory, session};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +153,30 @@ words! {
         Warning = "WARNING",
         /// Switched off.
         Disabled = "DISABLED",
+    }
+    /// Where an integration stands, as the older paths spell it.
+    LegacyIntegrationStatus = integration::IntegrationStatus {
+        /// Not validated and discovered yet.
+        Initializing = "Initializing",
+        /// A discovery run is under way.
+        Refreshing = "Refreshing",
+        /// Validated and discovered.
+        Active = "Active",
+        /// Nothing of it works.
+        Error = "Error",
+        /// Part of it does not work.
+        Warning = "Warning",
+        /// Switched off.
+        Disabled = "Disabled",
+    }
+    /// Whether a resource can be asked for.
+    LegacyResourceStatus = inventory::ResourceStatus {
+        /// Seen by the last discovery run.
+        Active = "Active",
+        /// Seen, but in a state in which access cannot be given.
+        Error = "Error",
+        /// Gone from the target.
+        Deleted = "Deleted",
     }
 }
 

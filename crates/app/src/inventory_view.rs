@@ -6,7 +6,7 @@ use latchkey_domain::{
     ids::{IntegrationId, ResourceId},
     inventory::{Permission, Resource},
 };
-use latchkey_store::{PageQuery, ResourceFilter};
+use latchkey_store::{PageKey, ResourceFilter};
 use serde_json::json;
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     actor::Actor,
     authorization::Operation,
     error::{AppError, FieldError},
+    paging::{Page, PageRequest},
     trail,
 };
 
@@ -36,13 +37,15 @@ pub async fn list_integration_permissions(
         .await
 }
 
-/// The resources of an integration, of one type or of all, those that are gone included.
+/// The resources of an integration, of one type or of all, those that are gone included; in the
+/// order in which they were first seen.
 pub async fn list_integration_resources(
     app: &App,
     actor: &Actor,
     id: &IntegrationId,
     resource_type: Option<&str>,
-) -> Result<Vec<Resource>, AppError> {
+    page: &PageRequest,
+) -> Result<Page<Resource>, AppError> {
     actor.require(Operation::ReadInventory)?;
     let filter = ResourceFilter {
         integration_ids: vec![id.clone()],
@@ -53,7 +56,8 @@ pub async fn list_integration_resources(
     app.store()
         .read(async |tx| {
             tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
-            Ok(tx.list_resources(&filter, &PageQuery::all()).await?)
+            let rows = tx.list_resources(&filter, &page.query()).await?;
+            Ok(page.page(rows, |row| PageKey::new(row.created_at, row.id.as_str())))
         })
         .await
 }

@@ -12,24 +12,34 @@ mod access_sessions_v1;
 mod available_access_v1;
 mod client_access_requests;
 mod connector_protocol;
+mod connectors_v2;
 mod connectors_v3;
 mod groups_v1;
+mod integrations_catalog_v2;
+mod integrations_v2;
+mod integrations_v3;
 mod integrations_v4;
 mod references;
+mod users_v2;
 mod users_v3;
 
 /// Every group.
-pub(crate) fn all() -> [ApiRouter<ApiState>; 10] {
-    [
+pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
+    vec![
         access_requests_v4::routes(),
         access_sessions_v1::routes(),
         available_access_v1::routes(),
         client_access_requests::routes(),
         access_flows_v2::routes(),
         integrations_v4::routes(),
+        integrations_v3::routes(),
+        integrations_v2::routes(),
+        integrations_catalog_v2::routes(),
         connectors_v3::routes(),
+        connectors_v2::routes(),
         groups_v1::routes(),
         users_v3::routes(),
+        users_v2::routes(),
         connector_protocol::routes(),
     ]
 }

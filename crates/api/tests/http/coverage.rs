@@ -47,7 +47,19 @@ impl Operation {
 
     /// The path with ids that name nothing.
     fn path(&self) -> String {
-        self.template.replace("{id}", "unknown").replace("{email}", "nobody@example.com")
+        let parts = self.template.split('/').map(|part| match part {
+            "{email}" => "nobody@example.com",
+            part if part.starts_with('{') => "unknown",
+            part => part,
+        });
+        parts.collect::<Vec<_>>().join("/")
+    }
+
+    /// Whether it belongs to the admin area: the older paths do, whose version comes first.
+    fn is_for_roles(&self) -> bool {
+        ["/api/admin/", "/api/v1/", "/api/v2/", "/api/v3/"]
+            .iter()
+            .any(|prefix| self.template.starts_with(prefix))
     }
 
     fn is_for_connectors(&self) -> bool {
@@ -114,8 +126,7 @@ async fn every_operation_refuses_every_role_that_may_not_do_it() {
         people.push((role.to_string(), token));
     }
     for operation in Operation::all().iter().filter(|operation| !operation.is_for_connectors()) {
-        let is_admin = operation.template.starts_with("/api/admin/");
-        assert_eq!(is_admin, !operation.roles.is_empty(), "{}", operation.id);
+        assert_eq!(operation.is_for_roles(), !operation.roles.is_empty(), "{}", operation.id);
         for (role, token) in &people {
             let answer = call(&ground, operation, token).await;
             let may = operation.roles.is_empty() || operation.roles.contains(role);
@@ -196,7 +207,26 @@ async fn change_systems(ground: &Ground) {
     body["name"] = json!("another");
     ground.put(admin, &made, body).await.ok();
     ground.delete(admin, &made).await.done();
+    change_systems_in_older_words(ground).await;
     ground.delete(admin, spare).await.done();
+}
+
+async fn change_systems_in_older_words(ground: &Ground) {
+    let admin = &ground.admin;
+    let body = json!({
+        "name": "older", "type": "postgresql", "provisioner_id": "spare",
+        "metadata": {"hostname": "127.0.0.1", "secret_ref": "env:OLDER"},
+    });
+    let made = ground.post(admin, "/api/v2/integrations", body.clone()).await.ok();
+    let made = format!("/api/v2/integrations/{}", id_of(&made));
+    ground.put(admin, &made, body).await.ok();
+    ground.call("POST", admin, &format!("{made}/refresh"), None).await.ok();
+    ground.delete(admin, &made).await.ok();
+    let shop = ground.get(admin, "/api/v2/integrations").await.ok()["data"][0].clone();
+    let found = format!("/api/v3/integrations/{}/resources", id_of(&shop));
+    let found = ground.get(admin, &found).await.ok()["data"][0].clone();
+    let tags = format!("/api/v3/integrations/resources/{}/user-tags", id_of(&found));
+    ground.put(admin, &tags, json!({"tags": {"env": "prod"}})).await.ok();
 }
 
 #[tokio::test]
@@ -210,11 +240,18 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
     let body = json!({"name": "team", "members_emails": []});
     let group = ground.post(&ground.admin, "/api/admin/v1/groups", body).await.ok();
     let integration = &asked["access_groups"][0]["integration"];
+    let resources = format!("/api/v3/integrations/{}/resources", id_of(integration));
+    let resource = ground.get(&ground.admin, &resources).await.ok()["data"][0].clone();
     let ids = [
         ("/api/admin/v4/integrations", id_of(integration)),
         ("/api/admin/v2/access-flows", id_of(readers)),
         ("/api/admin/v3/connectors", "edge"),
         ("/api/admin/v3/users", "ana@example.com"),
+        ("/api/v2/users", "ana@example.com"),
+        ("/api/v2/integrations-catalog", "postgresql"),
+        ("/api/v2/integrations", id_of(integration)),
+        ("/api/v3/integrations/resources", id_of(&resource)),
+        ("/api/v3/integrations", id_of(integration)),
         ("/api/admin/v1/groups", id_of(&group)),
         ("/api/user/v4/access-requests", id_of(&asked)),
         ("/api/client/v1/access-requests", id_of(&asked)),
@@ -226,7 +263,8 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
     for operation in Operation::all().iter().filter(|operation| operation.method == "GET") {
         let found = ids.iter().find(|(prefix, _)| operation.template.starts_with(prefix));
         let id = found.map_or("unknown", |(_, id)| id);
-        let path = operation.template.replace("{id}", id);
+        let places = ["{id}", "{type}", "{resource_id}"].iter();
+        let path = places.fold(operation.template.clone(), |path, place| path.replace(place, id));
         for (whose, token) in [("admin", &ground.admin), ("ana", ana), ("bob", bob)] {
             let answer = ground.get(token, &format!("{path}?scope=MyRequests")).await;
             assert_ne!(answer.status, 500, "{} as {whose}: {}", operation.id, answer.text);

@@ -12,4 +12,6 @@ mod envelope;
 mod error_codes;
 mod flows_and_groups;
 mod ground;
+mod integrations_older;
 mod requests;
+mod whole_lists;

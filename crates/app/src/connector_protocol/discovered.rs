@@ -44,8 +44,9 @@ pub(super) async fn store_page(
     tx.finish_sync(id, &run).await?;
     tx.put_permissions(id, &permissions_of(&integration)).await?;
     let (status, detail) = judge(&page.findings);
-    tx.set_integration_status(id, status, detail.as_deref(), Some(now)).await?;
-    tx.finish_task(task).await?;
+    let runs_again = tx.finish_task(task).await?;
+    let shown = if runs_again { IntegrationStatus::Refreshing } else { status };
+    tx.set_integration_status(id, shown, detail.as_deref(), Some(now)).await?;
     plan_next(tx, id.as_str(), jobs::SYNC_INTEGRATION, "sync_interval_sec").await?;
     plan_next(tx, id.as_str(), jobs::RECONCILE_INTEGRATION, "reconcile_interval_sec").await?;
     if status != integration.status && integration.status != IntegrationStatus::Refreshing {

@@ -8,7 +8,7 @@ use latchkey_domain::{
 use latchkey_store::{NewTask, SecretValues, TaskKind, Tx};
 use serde_json::{Value, json};
 
-use super::{IntegrationCommand, IntegrationView, owners, secret, view};
+use super::{Format, IntegrationCommand, IntegrationView, owners, secret, view};
 use crate::{
     App,
     actor::Actor,
@@ -89,7 +89,8 @@ pub async fn create_integration(
         .await
 }
 
-/// Replaces everything about an integration but its type; a discovery run begins at once.
+/// Replaces everything about an integration but its type, as far as the command's format can say
+/// it; a discovery run begins at once.
 pub async fn update_integration(
     app: &App,
     actor: &Actor,
@@ -103,6 +104,7 @@ pub async fn update_integration(
             let before = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
             let kind = find_type(&before.integration_type)
                 .ok_or_else(|| AppError::conflict("this server lacks the integration's type"))?;
+            let command = command.completed(&before);
             check(kind, &command)?;
             let stored = tx.find_integration_secret(id).await?.unwrap_or_default();
             let secret = secret::read(kind, &command, &stored)?;
@@ -117,7 +119,10 @@ pub async fn update_integration(
             };
             let moves = connector_id != before.connector_id;
             secret::demand_again(kind, &command, &before, moves)?;
-            let (owner, owners_mapping) = owners::resolve(tx, &command).await?;
+            let (owner, owners_mapping) = match command.format {
+                Format::Whole => owners::resolve(tx, &command).await?,
+                Format::Older => (before.owner.clone(), before.owners_mapping.clone()),
+            };
             if owner != before.owner || owners_mapping != before.owners_mapping {
                 actor.require(Operation::SetIntegrationOwner)?;
             }
@@ -162,7 +167,7 @@ pub async fn update_integration(
         .await
 }
 
-/// Begins a discovery run. 409 while the integration is disabled.
+/// Begins a discovery run. 409 while the integration is disabled, or has nobody to do it.
 pub async fn refresh_integration(
     app: &App,
     actor: &Actor,
@@ -174,6 +179,9 @@ pub async fn refresh_integration(
             let mut integration = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
             if integration.status == IntegrationStatus::Disabled {
                 return Err(AppError::conflict("the integration is disabled"));
+            }
+            if integration.connector_id.is_none() {
+                return Err(AppError::conflict("the integration has no connector; give it one"));
             }
             restart_discovery(tx, &mut integration).await?;
             let audit = actor.audit();
@@ -306,11 +314,10 @@ fn changes(before: &Integration, after: &Integration) -> Vec<String> {
 
 /// Sets the status of an integration that is discovered again, and queues the run.
 async fn restart_discovery(tx: &mut Tx, integration: &mut Integration) -> Result<(), AppError> {
-    integration.status = if integration.last_sync_at.is_some() {
-        IntegrationStatus::Refreshing
-    } else {
-        IntegrationStatus::Initializing
-    };
+    // Until its first run has ended, well or badly, it is being initialized.
+    if integration.status != IntegrationStatus::Initializing {
+        integration.status = IntegrationStatus::Refreshing;
+    }
     integration.status_detail = None;
     tx.set_integration_status(&integration.id, integration.status, None, None).await?;
     queue_discovery(tx, integration).await

@@ -12,7 +12,7 @@ mod secret;
 
 use std::collections::BTreeMap;
 
-use latchkey_catalog::MASK;
+use latchkey_catalog::{MASK, find_type};
 use latchkey_domain::{
     ids::{ConnectorId, IntegrationId},
     integration::{Integration, IntegrationStatus, SecretStore},
@@ -54,6 +54,27 @@ impl IntegrationView {
             _ => None,
         }
     }
+
+    /// The resource types in use: those that were named, or all of the type.
+    pub fn resource_types_in_use(&self) -> Vec<String> {
+        if let Some(named) = &self.integration.connected_resource_types {
+            return named.clone();
+        }
+        let kind = find_type(&self.integration.integration_type);
+        let all = kind.into_iter().flat_map(|kind| kind.resource_types);
+        all.map(|resource_type| resource_type.name.to_owned()).collect()
+    }
+}
+
+/// Which format a command came in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// It can say everything: what is left out is cleared.
+    #[default]
+    Whole,
+    /// The older one: on update, what it cannot say stays, and so do the list of resource types
+    /// and a secret kept by the server where they are left out.
+    Older,
 }
 
 /// Everything that can be said about an integration, for creating and for replacing.
@@ -75,6 +96,28 @@ pub struct IntegrationCommand {
     pub owner: Option<OwnerInput>,
     /// Which tag names a resource's owner.
     pub owners_mapping: Option<OwnersMappingInput>,
+    /// What leaving something out means.
+    pub format: Format,
+}
+
+impl IntegrationCommand {
+    /// The command with what its format leaves as it was. A secret that stays is like one whose
+    /// mask was sent back: it stays only where it goes to the same place.
+    fn completed(mut self, before: &Integration) -> Self {
+        if self.format == Format::Whole {
+            return self;
+        }
+        if self.connected_resource_types.is_none() {
+            self.connected_resource_types.clone_from(&before.connected_resource_types);
+        }
+        let says_where = self.secret_stores.is_some()
+            || self.config.get(secret::SECRET_REF).is_some_and(|value| !value.is_null());
+        if let (false, Some(SecretStore::Platform { keys })) = (says_where, &before.secret_store) {
+            let parameters = keys.iter().map(|key| (key.clone(), MASK.into())).collect();
+            self.secret_stores = Some(vec![SecretStoreInput::Platform { parameters }]);
+        }
+        self
+    }
 }
 
 /// One filled member of `secret_store_config`.

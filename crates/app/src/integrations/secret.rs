@@ -15,7 +15,7 @@ use super::{IntegrationCommand, SecretStoreInput};
 use crate::error::{AppError, FieldError, codes};
 
 /// The key of `integration_config` that names a secret on the connector's machine.
-const SECRET_REF: &str = "secret_ref";
+pub(super) const SECRET_REF: &str = "secret_ref";
 const STORE: &str = "secret_store_config";
 
 /// What a command says about the secret, checked.

@@ -1,6 +1,6 @@
 //! `/api/admin/v4/integrations`: the target systems.
 
-mod wire;
+pub(super) mod wire;
 
 use aide::axum::{
     ApiRouter,

@@ -147,6 +147,13 @@ pub struct PlatformSecretInput {
 #[derive(Debug)]
 pub struct SecretText(SecretString);
 
+impl SecretText {
+    /// The value, still wrapped.
+    pub(crate) fn into_secret(self) -> SecretString {
+        self.0
+    }
+}
+
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(text.into()))
@@ -310,6 +317,7 @@ impl From<IntegrationUpdate> for IntegrationCommand {
                 attribute_type: mapping.attribute_type,
                 source_integration_reference: mapping.source_integration_reference,
             }),
+            format: app::Format::Whole,
         }
     }
 }
@@ -334,7 +342,11 @@ impl SecretStoreConfigInput {
     fn filled(self) -> Vec<SecretStoreInput> {
         let other = |is_filled: bool, key| is_filled.then_some(SecretStoreInput::Other(key));
         let platform = self.apono.map(|secret| SecretStoreInput::Platform {
-            parameters: secret.parameters.into_iter().map(|(k, SecretText(v))| (k, v)).collect(),
+            parameters: secret
+                .parameters
+                .into_iter()
+                .map(|(name, value)| (name, value.into_secret()))
+                .collect(),
         });
         let filled = [
             other(self.aws.is_some(), "aws"),
