@@ -33,15 +33,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &["systems"]),
 ];
 
-/// Crates that only some of ours may name, in any kind of dependency.
+/// Crates that only some of ours may name, in any kind of dependency. `bench` names them for the
+/// bare handler that it measures Latchkey against.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (
         &["sea-orm", "sea-orm-migration", "sea-query", "sqlx", "rusqlite", "libsqlite3-sys"],
-        &["latchkey-store"],
+        &["latchkey-store", "latchkey-bench"],
     ),
     (
         &["axum", "axum-extra", "axum-core", "aide", "hyper"],
-        &["latchkey-api", "latchkey-web", "latchkey", "latchkey-e2e"],
+        &["latchkey-api", "latchkey-web", "latchkey", "latchkey-e2e", "latchkey-bench"],
     ),
 ];
 

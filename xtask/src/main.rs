@@ -63,7 +63,7 @@ enum Command {
     Licences,
     /// Measure; prints a table and writes target/bench/NAME.json.
     Bench {
-        /// Which measurement: `grant`.
+        /// Which measurement: `grant` or `api`.
         name: String,
         /// Passed on, such as `--quick`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 use reqwest::{Client, Method};
 use serde_json::Value;
 
@@ -60,20 +61,20 @@ impl Server {
         self.call(Method::DELETE, token, path, None).await
     }
 
-    /// A call that has to succeed; the server's own words are the error otherwise.
-    async fn call(
+    /// A call that has to succeed, and its answer as it came.
+    pub(crate) async fn bytes(
         &self,
         method: Method,
         token: &str,
         path: &str,
-        body: Option<Value>,
-    ) -> Result<Value> {
+        body: Option<&Value>,
+    ) -> Result<Bytes> {
         let (name, prefix) = self.header;
         let mut request = self
             .client
             .request(method.clone(), format!("http://{}{path}", self.address))
             .header(name, format!("{prefix}{token}"));
-        if let Some(body) = &body {
+        if let Some(body) = body {
             request = request.json(body);
         }
         let answer = request.send().await.with_context(|| format!("{method} {path}"))?;
@@ -82,6 +83,18 @@ impl Server {
         if !status.is_success() {
             bail!("{method} {path} was answered {status}: {}", String::from_utf8_lossy(&bytes));
         }
+        Ok(bytes)
+    }
+
+    /// The same, read as JSON; the server's own words are the error otherwise.
+    async fn call(
+        &self,
+        method: Method,
+        token: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value> {
+        let bytes = self.bytes(method.clone(), token, path, body.as_ref()).await?;
         if bytes.is_empty() {
             return Ok(Value::Null);
         }

@@ -32,6 +32,20 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
+/// The most that was resident since the last [`forget_peak`], in bytes.
+pub(crate) fn peak_bytes(pid: u32) -> Result<u64> {
+    let file = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+    let kib = field_kib(&status, "VmHWM:").with_context(|| format!("no VmHWM in {file}"))?;
+    Ok(kib * 1024)
+}
+
+/// Sets the peak of resident memory back to what is resident now (proc(5), `clear_refs`).
+pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+    let file = format!("/proc/{pid}/clear_refs");
+    fs::write(&file, "5").with_context(|| format!("cannot write {file}"))
+}
+
 fn field_kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse().ok()

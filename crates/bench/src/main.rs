@@ -5,8 +5,10 @@
 //! run. Nothing leaves the loopback interface, and every process that is started is stopped by
 //! its pid. docs/benchmarks.md says what each figure means.
 
+mod api;
 mod grant;
 mod http;
+mod installation;
 mod load;
 mod machine;
 mod report;
@@ -28,6 +30,11 @@ enum Benchmark {
     /// From a request to a usable login and back to nothing, beside the same SQL sent by hand and
     /// `OpenBao`.
     Grant(grant::Options),
+    /// Reads and writes over HTTP beside a bare handler on the same database.
+    Api(api::Options),
+    /// The bare handler; started by `api`.
+    #[command(hide = true)]
+    Bare(api::BareOptions),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +49,8 @@ fn main() -> ExitCode {
             runtime.block_on(async {
                 match arguments.benchmark {
                     Benchmark::Grant(options) => grant::run(options).await,
+                    Benchmark::Api(options) => api::run(options).await,
+                    Benchmark::Bare(options) => api::serve_bare(options).await,
                 }
             })
         });

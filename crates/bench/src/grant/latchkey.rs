@@ -1,14 +1,7 @@
 //! The side that is measured: the released program as `latchkey serve` runs it by default, with
-//! SQLite in its data folder and the connector `local` inside.
-//!
-//! People and their tokens are put into the database before the server starts, because making
-//! them is not what is measured; everything else goes over HTTP.
+//! SQLite in its data folder and the connector `local` inside. Everything goes over HTTP.
 
 use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,22 +10,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use jiff::Timestamp;
-use latchkey::surroundings::Surroundings;
-use latchkey_domain::{
-    Clock,
-    ids::{GroupId, TokenId, UserId},
-    people::{ApiToken, Group, TokenScope, User, UserStatus},
-};
-use latchkey_identity::{TokenKey, generate_token};
-use latchkey_store::{DatabaseUrl, KeyRing, Store, StoreError, StoreOptions};
-use latchkey_systems::{Program, free_port};
-use secrecy::ExposeSecret as _;
+use latchkey_domain::Clock;
 use serde_json::{Value, json};
 
 use super::target::{DATABASE, Login, PROVISIONER, TABLE, Target, use_login};
 use crate::{
     http::{Server, text_of},
+    installation::{Installation, Person},
     samples::Sample,
 };
 
@@ -40,29 +24,10 @@ pub(super) const SIDE: &str = "Latchkey";
 pub(super) const ISSUE_PARTS: &[&str] = &["create call", "until Active", "access details", "login"];
 pub(super) const REVOKE_PARTS: &[&str] = &["revoke call", "until Revoked"];
 
-/// The SQLite file in the data folder.
-const FILE: &str = "latchkey.db";
 const INTEGRATION: &str = "Shop database";
 const REQUESTS: &str = "/api/user/v4/access-requests";
 const FLOWS: &str = "/api/admin/v2/access-flows";
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A person with a token.
-#[derive(Debug, Clone)]
-pub(super) struct Person {
-    pub(super) token: String,
-}
-
-/// A data folder with an Admin in it; its server may run or not.
-pub(super) struct Installation {
-    program: PathBuf,
-    folder: PathBuf,
-    surroundings: Surroundings,
-    address: SocketAddr,
-    server: Server,
-    running: Option<Program>,
-    admin: String,
-}
 
 /// What a grant is asked with.
 #[derive(Debug, Clone)]
@@ -72,144 +37,12 @@ pub(super) struct Entitlement {
 }
 
 impl Installation {
-    /// Makes the data folder and its first Admin.
-    pub(super) fn create(program: &Path, folder: PathBuf) -> Result<Self> {
-        let output = Command::new(program)
-            .args(["admin", "bootstrap", "--email", "ada@example.com"])
-            .args(["--first-name", "Ada", "--last-name", "Admin", "--data"])
-            .arg(&folder)
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        let printed = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            bail!("admin bootstrap failed: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        let made: Value = serde_json::from_str(printed.lines().last().unwrap_or_default())?;
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        Ok(Self {
-            program: program.to_owned(),
-            folder,
-            surroundings: Surroundings::of_the_machine(),
-            address,
-            server: Server::new(address, ("authorization", "Bearer "))?,
-            running: None,
-            admin: text_of(&made, "token")?,
-        })
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub(super) fn surroundings(&self) -> &Surroundings {
-        &self.surroundings
-    }
-
-    /// Opens the database beside or without the server.
-    pub(super) async fn store(&self) -> Result<Store> {
-        let rng = Arc::clone(&self.surroundings.rng);
-        Ok(Store::open(StoreOptions {
-            database: DatabaseUrl::Sqlite(self.folder.join(FILE)),
-            keys: KeyRing::open_or_create(&self.folder, rng.as_ref())?,
-            clock: Arc::clone(&self.surroundings.clock),
-            rng,
-            max_connections: 2,
-        })
-        .await?)
-    }
-
-    /// Adds people with tokens, all of them members of one new group.
-    pub(super) async fn add_people(&self, group: &str, count: usize) -> Result<Vec<Person>> {
-        let store = self.store().await?;
-        let key = TokenKey::new(*store.keys().token_key());
-        let rng = self.surroundings.rng.as_ref();
-        let now = store_time(self.surroundings.clock.as_ref());
-        let group_row = Group {
-            id: GroupId::generate(now, rng),
-            name: group.to_owned(),
-            source_integration_id: None,
-            source_id: None,
-            created_at: now,
-        };
-        store.write(async |tx| tx.insert_group(&group_row).await).await?;
-        let mut people = Vec::with_capacity(count);
-        let mut rows = Vec::with_capacity(count);
-        for number in 0..count {
-            let user = person(now, rng, group, number);
-            let id = TokenId::generate(now, rng);
-            let made = generate_token(rng, &key, &id).context("a token")?;
-            people.push(Person { token: made.token.expose_secret().to_owned() });
-            let token = ApiToken {
-                id,
-                user_id: user.id.clone(),
-                name: "bench".to_owned(),
-                secret_hash: made.hash,
-                scopes: BTreeSet::from([TokenScope::Read, TokenScope::Request]),
-                created_at: now,
-                expires_at: None,
-                revoked_at: None,
-            };
-            rows.push((user, token));
-        }
-        for some in rows.chunks(500) {
-            store
-                .write(async |tx| -> Result<(), StoreError> {
-                    for (user, token) in some {
-                        tx.insert_user(user).await?;
-                        tx.insert_token(token).await?;
-                        tx.add_group_member(&group_row.id, &user.id).await?;
-                    }
-                    Ok(())
-                })
-                .await?;
-        }
-        store.close().await;
-        Ok(people)
-    }
-
-    /// Starts the server; returns how long it took until it was ready.
-    pub(super) async fn start(&mut self) -> Result<Duration> {
-        let clock = Arc::clone(&self.surroundings.clock);
-        let mut serve = Command::new(&self.program);
-        serve.args(["serve", "--listen", &self.address.to_string(), "--data"]).arg(&self.folder);
-        let began = clock.monotonic();
-        let mut program = Program::start(&mut serve, &self.folder.join("server.log"))?;
-        loop {
-            if let Some(status) = program.ended()? {
-                bail!("latchkey serve ended with {status}: {}", tail(&program.log()));
-            }
-            if self.server.is_ok("/readyz").await {
-                break;
-            }
-            if clock.monotonic().saturating_sub(began) > PATIENCE {
-                bail!("latchkey serve is not ready: {}", tail(&program.log()));
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        self.running = Some(program);
-        Ok(clock.monotonic().saturating_sub(began))
-    }
-
-    /// Stops the server and waits for its end.
-    pub(super) fn stop(&mut self) -> Result<()> {
-        match self.running.take() {
-            Some(mut program) => program.stop(),
-            None => Ok(()),
-        }
-    }
-
-    /// The server's pid.
-    pub(super) fn pid(&self) -> Result<u32> {
-        self.running.as_ref().and_then(Program::pid).context("the server does not run")
-    }
-
     /// Connects the target's database and waits until its inventory is known.
     pub(super) async fn connect_database(&self, target: &Target) -> Result<String> {
         let made = self
-            .server
+            .server()
             .post(
-                &self.admin,
+                self.admin(),
                 "/api/admin/v4/integrations",
                 json!({
                     "name": INTEGRATION,
@@ -231,13 +64,13 @@ impl Installation {
             .await?;
         let id = text_of(&made, "id")?;
         let path = format!("/api/admin/v4/integrations/{id}");
-        let began = self.surroundings.clock.monotonic();
+        let began = self.surroundings().clock.monotonic();
         loop {
-            let found = self.server.get(&self.admin, &path).await?;
+            let found = self.server().get(self.admin(), &path).await?;
             match text_of(&found, "status")?.as_str() {
                 "ACTIVE" => return Ok(id),
                 "ERROR" | "WARNING" => bail!("the integration did not become ACTIVE: {found}"),
-                _ if self.surroundings.clock.monotonic().saturating_sub(began) > PATIENCE => {
+                _ if self.surroundings().clock.monotonic().saturating_sub(began) > PATIENCE => {
                     bail!("the integration was not discovered in time: {found}")
                 }
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -253,9 +86,9 @@ impl Installation {
         timeframe: Option<Value>,
     ) -> Result<String> {
         let made = self
-            .server
+            .server()
             .post(
-                &self.admin,
+                self.admin(),
                 FLOWS,
                 json!({
                     "name": format!("Flow of {group}"),
@@ -288,7 +121,7 @@ impl Installation {
 
     /// Deletes a flow, which ends everything that it gave.
     pub(super) async fn delete_flow(&self, id: &str) -> Result<()> {
-        self.server.delete(&self.admin, &format!("{FLOWS}/{id}")).await.map(drop)
+        self.server().delete(self.admin(), &format!("{FLOWS}/{id}")).await.map(drop)
     }
 
     /// Looks up what everybody will ask for.
@@ -298,7 +131,7 @@ impl Installation {
             "/api/user/v1/available-access/entitlements?resource_name={table}\
              &permission_name=READ_ONLY"
         );
-        let listed = self.server.get(&person.token, &path).await?;
+        let listed = self.server().get(&person.token, &path).await?;
         let wanted = format!("table:{DATABASE}/{}", TABLE.replace('.', "/"));
         let rows = listed.get("items").and_then(Value::as_array).context("entitlements")?;
         let row = rows
@@ -316,7 +149,7 @@ impl Installation {
     /// How many requests have entered a state since the server was started.
     pub(super) async fn entered(&self, state: &str) -> Result<u64> {
         let label = format!("latchkey_request_transitions_total{{to=\"{state}\"}} ");
-        let metrics = self.server.text("/metrics").await?;
+        let metrics = self.server().text("/metrics").await?;
         Ok(metrics
             .lines()
             .find_map(|line| line.strip_prefix(&label))
@@ -327,52 +160,14 @@ impl Installation {
     /// What clients call.
     pub(super) fn side(&self, target: &Target, entitlement: &Entitlement) -> Side {
         Side {
-            server: self.server.clone(),
-            clock: Arc::clone(&self.surroundings.clock),
+            server: self.server().clone(),
+            clock: Arc::clone(&self.surroundings().clock),
             entitlement: entitlement.clone(),
             host: target.server.host().to_owned(),
             port: target.server.port(),
             usual: Arc::default(),
         }
     }
-
-    /// What the server has logged last.
-    pub(super) fn log(&self) -> String {
-        self.running.as_ref().map(|program| tail(&program.log())).unwrap_or_default()
-    }
-}
-
-/// The clock's time in whole microseconds, as stored times are.
-pub(super) fn store_time(clock: &dyn Clock) -> Timestamp {
-    let now = clock.now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
-}
-
-/// The person with this number.
-pub(super) fn person(
-    now: Timestamp,
-    rng: &dyn latchkey_domain::Rng,
-    group: &str,
-    number: usize,
-) -> User {
-    User {
-        id: UserId::generate(now, rng),
-        email: format!("{group}-{number}@example.com"),
-        email_aliases: Vec::new(),
-        first_name: group.to_owned(),
-        last_name: format!("Number {number}"),
-        status: UserStatus::Active,
-        roles: BTreeSet::new(),
-        source_integration_id: None,
-        source_id: None,
-        manager_id: None,
-        created_at: now,
-    }
-}
-
-fn tail(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n")
 }
 
 /// What one phase does at one load.

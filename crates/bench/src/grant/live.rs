@@ -20,7 +20,7 @@ use latchkey_domain::{
 use latchkey_store::{NewJob, ReceiptRecord, Store, StoreError, Tx};
 use serde_json::json;
 
-use super::latchkey::{Installation, person, store_time};
+use crate::installation::{Installation, person, store_time};
 
 /// Grants in one transaction.
 const BATCH: usize = 500;

@@ -8,11 +8,16 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Map, Value, json};
 
 use super::{
-    latchkey::{Entitlement, Installation, Person, Side},
+    latchkey::{Entitlement, Side},
     live, megabytes,
     target::{Target, count_roles},
 };
-use crate::{load::drive, machine, report::number};
+use crate::{
+    installation::{Installation, Person},
+    load::drive,
+    machine,
+    report::number,
+};
 
 /// Grants that expire together.
 const TOGETHER: usize = 400;
