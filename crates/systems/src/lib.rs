@@ -15,7 +15,9 @@ mod process;
 mod program;
 
 pub use folder::sweep_abandoned;
-pub use install::{find_program, install_debian_packages, install_python_package};
+pub use install::{
+    find_program, install_debian_packages, install_python_package, node_project, python_environment,
+};
 pub use postgres::{Durability, Postgres, PostgresVersion, psql_program, stop_kept};
 pub use program::{LeftRunning, Program};
 

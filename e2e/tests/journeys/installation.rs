@@ -20,6 +20,8 @@ pub struct Installation {
     pub admin: Caller,
     pub port: u16,
     pub server: Option<Process>,
+    /// Connectors that live as long as the installation.
+    pub agents: Vec<Agent>,
     pub folder: TempDir,
     database: Option<TestDatabase>,
 }
@@ -36,8 +38,14 @@ impl Installation {
             DatabaseKind::Postgres(_) => Some(TestDatabase::create(kind).await.unwrap()),
         };
         let port = free_port();
-        let mut installation =
-            Self { admin: Caller::new(port, None), port, server: None, folder, database };
+        let mut installation = Self {
+            admin: Caller::new(port, None),
+            port,
+            server: None,
+            agents: Vec::new(),
+            folder,
+            database,
+        };
         let words = ["bootstrap", "--email", "ada@example.com"];
         let made = installation.admin_command(
             &[&words[..], &["--first-name", "Ada", "--last-name", "Admin"]].concat(),

@@ -15,6 +15,7 @@ mod installation;
 mod process;
 mod shop;
 
+mod clients;
 mod command_line;
 mod coverage;
 mod ends;

@@ -82,6 +82,11 @@ impl Shop {
         })
     }
 
+    /// `parameters` of the platform's secret store.
+    pub fn secret(&self) -> Value {
+        json!({ "username": self.provisioner, "password": self.password })
+    }
+
     /// Runs statements as the superuser.
     pub async fn sql(&self, statements: &str) {
         connect(&self.superuser_url).await.unwrap().batch_execute(statements).await.unwrap();
