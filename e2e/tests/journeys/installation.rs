@@ -54,6 +54,11 @@ impl Installation {
         installation
     }
 
+    /// Where its server is.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

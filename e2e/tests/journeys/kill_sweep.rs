@@ -69,7 +69,7 @@ async fn f01_killed_at_every_point_on_postgresql_one_half_a_day() {
         latchkey_integrations::postgresql::CRASH_POINTS,
     ]
     .concat();
-    let all = std::env::var_os("LATCHKEY_SOAK").is_some();
+    let all = std::env::var_os("LATCHKEY_TEST_SOAK").is_some();
     let half: Vec<&str> = points
         .into_iter()
         .enumerate()

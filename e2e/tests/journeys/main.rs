@@ -11,6 +11,7 @@
 )]
 
 mod caller;
+mod drivers;
 mod installation;
 mod process;
 mod shop;
@@ -19,6 +20,7 @@ mod clients;
 mod command_line;
 mod coverage;
 mod ends;
+mod fuzz;
 mod kill_sweep;
 mod main_job;
 mod overlap;
