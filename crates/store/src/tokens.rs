@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use latchkey_domain::{
     ids::{TokenId, UserId},
-    people::ApiToken,
+    people::{ApiToken, User},
 };
 
 use crate::{
     error::Result,
     sql::{Row, Sql, json, micros, opt_micros, values},
-    tx::Tx,
+    tx::{Store, Tx},
+    users,
 };
 
 const COLUMNS: &str = "id, user_id, name, secret_hash, scopes, created_at, expires_at, revoked_at";
@@ -25,6 +26,33 @@ fn read_token(row: &Row) -> Result<ApiToken> {
         expires_at: row.opt_time("expires_at")?,
         revoked_at: row.opt_time("revoked_at")?,
     })
+}
+
+impl Store {
+    /// The token with this id, whether or not it still works, and the person whose it is: one
+    /// statement, because every call of the API begins with it.
+    pub async fn find_caller(&self, id: &TokenId) -> Result<Option<(ApiToken, User)>> {
+        let sql = format!(
+            "SELECT t.id AS token_id, t.user_id, t.name, t.secret_hash, t.scopes, \
+             t.created_at AS token_created_at, t.expires_at, t.revoked_at, {} \
+             FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.id = $1",
+            users::COLUMNS
+        );
+        let Some(row) = self.row(Sql::with(&sql, values![id.as_str()])).await? else {
+            return Ok(None);
+        };
+        let token = ApiToken {
+            id: TokenId::new(row.text("token_id")?),
+            user_id: UserId::new(row.text("user_id")?),
+            name: row.text("name")?,
+            secret_hash: row.text("secret_hash")?,
+            scopes: row.json("scopes")?,
+            created_at: row.time("token_created_at")?,
+            expires_at: row.opt_time("expires_at")?,
+            revoked_at: row.opt_time("revoked_at")?,
+        };
+        Ok(Some((token, users::read_user(&row)?)))
+    }
 }
 
 impl Tx {

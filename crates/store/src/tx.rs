@@ -129,6 +129,12 @@ impl Store {
         }
     }
 
+    /// Runs one query by itself, without a transaction around it; returns the first row.
+    pub(crate) async fn row(&self, sql: Sql) -> Result<Option<Row>> {
+        let statement = Statement::from_sql_and_values(self.0.backend, sql.text, sql.values);
+        Ok(self.0.readers.query_one_raw(statement).await?.map(Row))
+    }
+
     async fn begin(&self, on: &DatabaseConnection, mode: SqliteTransactionMode) -> Result<Tx> {
         let mode = (!self.is_postgres()).then_some(mode);
         let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };

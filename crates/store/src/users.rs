@@ -3,10 +3,7 @@
 //! An address belongs to one person only, whether as primary address or alias, without letter
 //! case; rows are never deleted, so an id is never given to anybody else.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    str::FromStr,
-};
+use std::{collections::BTreeSet, str::FromStr};
 
 use latchkey_domain::{
     ids::{GroupId, IntegrationId, UserId},
@@ -15,7 +12,7 @@ use latchkey_domain::{
 use sea_orm::Value;
 
 use crate::{
-    error::Result,
+    error::{Result, StoreError},
     page::{PageQuery, TextMatch},
     sql::{CHUNK, Row, Sql, json, micros, values},
     tx::Tx,
@@ -40,11 +37,12 @@ pub struct UserFilter {
     pub source_integration_name: Option<TextMatch>,
 }
 
-const COLUMNS: &str = "u.id, u.email, u.email_aliases, u.first_name, u.last_name, u.status, \
-     u.source_integration_id, u.source_id, u.manager_id, u.created_at";
+pub(crate) const COLUMNS: &str = "u.id, u.email, u.email_aliases, u.first_name, u.last_name, u.status, \
+     u.source_integration_id, u.source_id, u.manager_id, u.created_at, \
+     (SELECT string_agg(r.role, ',') FROM user_roles r WHERE r.user_id = u.id) AS roles";
 
-/// A person without roles, which are rows of their own.
-fn read_user(row: &Row) -> Result<User> {
+/// A person from a row with [`COLUMNS`].
+pub(crate) fn read_user(row: &Row) -> Result<User> {
     Ok(User {
         id: UserId::new(row.text("id")?),
         email: row.text("email")?,
@@ -52,12 +50,21 @@ fn read_user(row: &Row) -> Result<User> {
         first_name: row.text("first_name")?,
         last_name: row.text("last_name")?,
         status: row.word("status", parse_status)?,
-        roles: BTreeSet::new(),
+        roles: read_roles(row.opt_text("roles")?.as_deref().unwrap_or_default())?,
         source_integration_id: row.opt_text("source_integration_id")?.map(IntegrationId::new),
         source_id: row.opt_text("source_id")?,
         manager_id: row.opt_text("manager_id")?.map(UserId::new),
         created_at: row.time("created_at")?,
     })
+}
+
+/// Roles from a list of words with commas between them.
+fn read_roles(words: &str) -> Result<BTreeSet<Role>> {
+    words
+        .split(',')
+        .filter(|word| !word.is_empty())
+        .map(|word| Role::from_str(word).map_err(StoreError::corrupt))
+        .collect()
 }
 
 fn status_word(status: UserStatus) -> &'static str {
@@ -220,25 +227,7 @@ impl Tx {
 
     /// Runs a query for people and adds their roles.
     async fn read_users(&mut self, sql: Sql) -> Result<Vec<User>> {
-        let mut users = self.rows(sql, read_user).await?;
-        for users in users.chunks_mut(CHUNK) {
-            let mut sql = Sql::new("SELECT user_id, role FROM user_roles WHERE user_id IN ");
-            sql.list(users.iter().map(|user| user.id.as_str()));
-            let roles = self
-                .rows(sql, |row| {
-                    let role = row.word("role", |word| Role::from_str(word).ok())?;
-                    Ok((row.text("user_id")?, role))
-                })
-                .await?;
-            let mut by_user: BTreeMap<String, BTreeSet<Role>> = BTreeMap::new();
-            for (user, role) in roles {
-                by_user.entry(user).or_default().insert(role);
-            }
-            for user in users {
-                user.roles = by_user.remove(user.id.as_str()).unwrap_or_default();
-            }
-        }
-        Ok(users)
+        self.rows(sql, read_user).await
     }
 }
 
