@@ -116,6 +116,32 @@ async fn a_request_goes_from_asking_to_its_end() {
 }
 
 #[tokio::test]
+async fn a01_members_of_a_create_body_that_decide_are_ignored() {
+    let story = Story::new(Some("bob")).await;
+    let Story { ground, connector, ana, .. } = &story;
+    let plain = story.request(&story.ask("orders").await).await;
+    let mut body = story.body("orders").await;
+    let decided = json!({
+        "status": "Active", "state": "Active", "id": "chosen", "requestor_id": "bob@example.com",
+        "requestor": "bob@example.com", "user_id": "bob@example.com", "approved": true,
+        "approvers": [{ "email": "ana@example.com", "status": "Approved" }],
+        "approver_policy": null, "flow_id": "another", "access_flow_id": "another",
+        "expires_at": "2099-01-01T00:00:00Z", "ends_at": "2099-01-01T00:00:00Z",
+        "revocation_date": "2099-01-01T00:00:00Z", "creation_date": "2001-01-01T00:00:00Z",
+        "decided_at": "2001-01-01T00:00:00Z", "forced": true, "digest": "",
+    });
+    body.as_object_mut().unwrap().extend(decided.as_object().unwrap().clone());
+    let asked = ground.post(ana, REQUESTS, body).await.ok();
+    let mut asked = story.request(&asked[0]).await;
+    assert_eq!(asked["status"], "Pending", "it waits for bob like any other");
+    assert!(asked["id"] != plain["id"] && asked["id"] != "chosen", "{asked}");
+    asked["id"] = plain["id"].clone();
+    assert_eq!(asked, plain, "nothing of what was sent along is in it");
+    ground.work(connector).await;
+    assert_eq!(ground.get(ana, SESSIONS).await.ok()["items"], json!([]), "nothing is granted");
+}
+
+#[tokio::test]
 async fn a_credential_is_shown_once_and_to_the_grantee_alone() {
     let story = Story::new(None).await;
     let Story { ground, connector, ana, bob, .. } = &story;

@@ -47,6 +47,28 @@ on_both_databases! {
         assert!(ground.target.is_empty());
     }
 
+    async fn b01_access_that_goes_on_at_its_end_never_becomes_endless(ground) {
+        // Asking again is how access goes on past its end. However late it comes, whether it
+        // joins the session or gets a new one, the end is the one that was given, and it comes.
+        ground.flow("read", Some(600), &[]).await;
+        for before_the_end in [30, 3, 2, 1, 0] {
+            let first = ground.ask(&["orders"], Some(60)).await;
+            ground.settle().await;
+            ground.pass(60 - before_the_end).await;
+            let second = ground.ask(&["orders"], Some(60)).await;
+            ground.settle().await;
+            assert_eq!(ground.state(&second).await, RequestState::Active);
+            ground.pass(before_the_end).await;
+            ground.settle().await;
+            assert_eq!(ground.state(&first).await, RequestState::Revoked);
+            assert_eq!(ground.held().len(), 1, "{before_the_end} s before the end");
+            ground.pass(60 - before_the_end).await;
+            ground.settle().await;
+            assert_eq!(ground.state(&second).await, RequestState::Revoked);
+            assert!(ground.target.is_empty(), "{before_the_end} s before the end");
+        }
+    }
+
     async fn a_session_whose_last_claim_ends_takes_no_joiners(ground) {
         ground.flow("read", Some(600), &[]).await;
         let first = ground.ask(&["orders"], None).await;
