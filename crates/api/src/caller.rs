@@ -49,8 +49,10 @@ macro_rules! uses {
     )*};
 }
 uses! {
-    ReadUsers ReadGroups ManageGroups ReadFlows ManageFlows ReadConnectors ManageConnectors
-    ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags ReadAvailableAccess RequestAccess DryRunRequest
+    ReadUsers ReadGroups ManageGroups ReadFlows ManageFlows ReadBundles ManageBundles
+    ReadAccessScopes ManageAccessScopes PreviewAccessScope ReadConnectors ManageConnectors
+    ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags
+    ReadAvailableAccess RequestAccess DryRunRequest
     ReadOwnRequests RevokeOwnRequest DecideRequest ReadSessions ReadAccessDetails
     ResetCredentials
 }

@@ -10,7 +10,7 @@ pub use latchkey_domain::activity::{
 };
 use latchkey_domain::{
     activity::GRANTEE_TYPE,
-    ids::{FlowId, IntegrationId, RequestId, UserId},
+    ids::{BundleId, FlowId, IntegrationId, RequestId, UserId},
     people::User,
     request::Approval,
 };
@@ -103,6 +103,7 @@ struct Facts {
     approvals: BTreeMap<RequestId, Vec<Approval>>,
     users: BTreeMap<UserId, User>,
     flows: BTreeMap<FlowId, String>,
+    bundles: BTreeMap<BundleId, String>,
     integrations: BTreeMap<IntegrationId, String>,
 }
 
@@ -121,8 +122,9 @@ impl Facts {
             users.insert(approval.approver_id.clone());
             approvals.entry(approval.request_id.clone()).or_default().push(approval);
         }
-        let mut flows = BTreeSet::new();
+        let (mut flows, mut bundles) = (BTreeSet::new(), BTreeSet::new());
         for request in requests {
+            bundles.extend(request.bundle_id.clone());
             users.extend([request.requestor_id.clone(), request.grantee_id.clone()]);
             flows.insert(request.flow_id.clone());
         }
@@ -132,6 +134,7 @@ impl Facts {
             approvals,
             users: users.into_iter().map(|user| (user.id.clone(), user)).collect(),
             flows: tx.flow_names(&flows.into_iter().collect::<Vec<_>>()).await?,
+            bundles: tx.bundle_names(&bundles.into_iter().collect::<Vec<_>>()).await?,
             integrations: tx
                 .integration_names(&integrations.into_iter().collect::<Vec<_>>())
                 .await?,
@@ -199,7 +202,7 @@ impl Facts {
             access_flow_id: request.flow_id.clone(),
             access_flow: name_or_id(&self.flows, &request.flow_id),
             bundle_id: request.bundle_id.clone(),
-            bundle_name: request.bundle_id.as_ref().map(ToString::to_string),
+            bundle_name: request.bundle_id.as_ref().map(|id| name_or_id(&self.bundles, id)),
             extension_count: request.extension_count,
         })
     }

@@ -108,6 +108,16 @@ operations! {
     ReadFlows: Admin, ANY_ROLE, Read;
     /// Create, replace and delete access flows.
     ManageFlows: Admin, POLICY, Admin;
+    /// List and read bundles.
+    ReadBundles: Admin, ANY_ROLE, Read;
+    /// Create, change and delete bundles.
+    ManageBundles: Admin, POLICY, Admin;
+    /// List and read access scopes.
+    ReadAccessScopes: Admin, ANY_ROLE, Read;
+    /// Create, replace and delete access scopes.
+    ManageAccessScopes: Admin, POLICY, Admin;
+    /// See what a query selects.
+    PreviewAccessScope: Admin, ANY_ROLE, Read;
     /// List and read connectors.
     ReadConnectors: Admin, ANY_ROLE, Read;
     /// Rename and delete connectors.

@@ -43,6 +43,13 @@ pub struct AvailableEntitlement {
     pub integration_name: String,
 }
 
+impl AvailableEntitlement {
+    /// Its place in lists.
+    pub(crate) fn key(entitlement: &Entitlement) -> String {
+        format!("{}:{}", entitlement.resource.id, entitlement.permission.id)
+    }
+}
+
 /// A bundle as the portal lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AvailableBundle {
@@ -157,7 +164,7 @@ async fn entitlements_of(
                 let entitlement =
                     Entitlement { resource: resource.clone(), permission: permission.clone() };
                 if targets::covers(target, &entitlement) {
-                    let key = format!("{}:{}", resource.id, permission.id);
+                    let key = AvailableEntitlement::key(&entitlement);
                     found.entry(key).or_insert_with(|| AvailableEntitlement {
                         entitlement,
                         integration_name: name.clone(),

@@ -7,6 +7,8 @@ use crate::error::FieldError;
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 255;
+/// The longest description, in characters.
+pub const MAX_DESCRIPTION: usize = 4000;
 /// The longest e-mail address, in bytes (RFC 5321, 4.5.3.1.3).
 pub const MAX_EMAIL: usize = 254;
 
@@ -26,6 +28,14 @@ pub fn check_line(field: &str, text: &str) -> Result<(), FieldError> {
     }
     if text.chars().any(char::is_control) {
         return Err(FieldError::new(field, "must not contain control characters"));
+    }
+    Ok(())
+}
+
+/// A description: a text of several lines that may be absent.
+pub fn check_description(field: &str, text: Option<&str>) -> Result<(), FieldError> {
+    if text.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
+        return Err(FieldError::new(field, format!("has more than {MAX_DESCRIPTION} characters")));
     }
     Ok(())
 }

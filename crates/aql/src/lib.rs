@@ -6,6 +6,7 @@
 //! one entitlement, and every other evaluator has to agree with it.
 
 mod ast;
+mod bounds;
 mod diagnostic;
 mod evaluate;
 mod lexer;
@@ -14,6 +15,7 @@ mod print;
 mod suggest;
 
 pub use ast::{Condition, Expr, Field, FieldName, Kind, Operator, Query};
+pub use bounds::Bounds;
 pub use diagnostic::{Diagnostic, Span};
 pub use evaluate::Subject;
 

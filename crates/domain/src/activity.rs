@@ -92,7 +92,7 @@ pub struct ActivityRow {
     pub access_flow: String,
     /// The bundle it was asked through.
     pub bundle_id: Option<BundleId>,
-    /// The bundle's name; its id once it is deleted.
+    /// The bundle's name; what it was called last once it is deleted.
     pub bundle_name: Option<String>,
     /// How often it was prolonged.
     pub extension_count: u32,

@@ -4,8 +4,10 @@
 //! Invariant of this crate: everything here is a pure function of its arguments. Time comes in
 //! as a [`jiff::Timestamp`], randomness through [`clock::Rng`], and nothing is awaited.
 
+pub mod access_scope;
 pub mod activity;
 pub mod audit;
+pub mod bundle;
 pub mod clock;
 pub mod faults;
 pub mod flow;
@@ -16,6 +18,7 @@ pub mod people;
 pub mod policy;
 pub mod provisioning;
 pub mod request;
+pub mod resource_tags;
 pub mod session;
 pub mod settings;
 

@@ -402,7 +402,7 @@ impl Tx {
         self.names("integrations", ids, IntegrationId::new).await
     }
 
-    async fn names<I: AsRef<str> + Ord>(
+    pub(crate) async fn names<I: AsRef<str> + Ord>(
         &mut self,
         table: &'static str,
         ids: &[I],

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use latchkey_domain::{
     flow::{AccessFlow, FlowPolicy, FlowTarget},
-    ids::{FlowId, GroupId, IntegrationId},
+    ids::{AccessScopeId, BundleId, FlowId, GroupId, IntegrationId},
 };
 
 use crate::{
@@ -179,6 +179,19 @@ impl Tx {
     /// Flows with a condition on the group, pinned or by its id; oldest first.
     pub async fn flows_using_group(&mut self, id: &GroupId) -> Result<Vec<AccessFlow>> {
         self.flows_naming(GROUP, id.as_str()).await
+    }
+
+    /// Flows that target the bundle, oldest first.
+    pub async fn flows_using_bundle(&mut self, id: &BundleId) -> Result<Vec<AccessFlow>> {
+        self.flows_naming(BUNDLE, id.as_str()).await
+    }
+
+    /// Flows that target the access scope, oldest first; not those that target a bundle with it.
+    pub async fn flows_using_access_scope(
+        &mut self,
+        id: &AccessScopeId,
+    ) -> Result<Vec<AccessFlow>> {
+        self.flows_naming(ACCESS_SCOPE, id.as_str()).await
     }
 
     async fn flows_naming(&mut self, kind: &str, id: &str) -> Result<Vec<AccessFlow>> {

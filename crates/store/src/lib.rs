@@ -6,10 +6,12 @@
 //! whole microseconds of UTC; secrets are sealed before they reach a statement; the audit trail
 //! only grows; a lease is held by one owner at a time.
 
+mod access_scopes;
 mod activity;
 mod audit;
 mod audit_chain;
 mod audit_verify;
+mod bundles;
 mod connectors;
 mod credentials;
 mod error;
@@ -39,10 +41,12 @@ mod units;
 mod users;
 mod wake;
 
+pub use access_scopes::AccessScopeFilter;
 pub use activity::{ActivityQuery, ActivityRequest, ActivityUnit, ActivityUnitQuery};
 pub use audit::{AuditFilter, AuditRecord};
 pub use audit_chain::{AUDIT_CHAINER_LEASE, AuditHead};
 pub use audit_verify::{AuditProblem, AuditReport, RecordName, VerifyOptions};
+pub use bundles::BundleFilter;
 pub use connectors::{CONNECTOR_SESSION_LIVE, ConnectorFilter, HeartbeatRow};
 pub use credentials::StoredCredentials;
 pub use error::{Result, StoreError};

@@ -21,7 +21,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 4, name: "work", sql: include_str!("../migrations/0004_work.sql") },
     Step { version: 5, name: "audit", sql: include_str!("../migrations/0005_audit.sql") },
     Step { version: 6, name: "activity", sql: include_str!("../migrations/0006_activity.sql") },
+    Step { version: 7, name: "bundles", sql: include_str!("../migrations/0007_bundles.sql") },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 6;
+pub(crate) const LATEST: i64 = 7;

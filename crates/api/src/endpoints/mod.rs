@@ -6,15 +6,19 @@ use aide::axum::ApiRouter;
 
 use crate::ApiState;
 
+mod access_bundles_v1;
 mod access_flows_v2;
 mod access_requests_v4;
+mod access_scopes_v1;
 mod access_sessions_v1;
 mod available_access_v1;
+mod bundles_v2;
 mod client_access_requests;
 mod connector_protocol;
 mod connectors_v2;
 mod connectors_v3;
 mod groups_v1;
+mod integration_target_v1;
 mod integrations_catalog_v2;
 mod integrations_v2;
 mod integrations_v3;
@@ -31,6 +35,9 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         available_access_v1::routes(),
         client_access_requests::routes(),
         access_flows_v2::routes(),
+        access_scopes_v1::routes(),
+        bundles_v2::routes(),
+        access_bundles_v1::routes(),
         integrations_v4::routes(),
         integrations_v3::routes(),
         integrations_v2::routes(),

@@ -13,9 +13,10 @@ use crate::{
     requests::{Story, id_of},
 };
 
-/// Operations that are no GET and change nothing that an audit record would tell: the first
-/// stores nothing, the second is how connectors ask for work.
-const WITHOUT_RECORD: [&str; 2] = ["dryRunAccessRequest", "leaseConnectorTasks"];
+/// Operations that are no GET and change nothing that an audit record would tell: connectors ask
+/// for work by the second, and the others store nothing.
+const WITHOUT_RECORD: [&str; 3] =
+    ["dryRunAccessRequest", "leaseConnectorTasks", "previewAccessScope"];
 
 struct Operation {
     id: String,
@@ -188,6 +189,26 @@ async fn change_policy(ground: &Ground) {
     let members = json!({"members_emails": ["bob@example.com"]});
     ground.put(admin, &format!("{group}/members"), members).await.done();
     ground.delete(admin, &group).await.done();
+    change_bundles(ground).await;
+}
+
+async fn change_bundles(ground: &Ground) {
+    let admin = &ground.admin;
+    for (path, body) in [
+        ("/api/admin/v1/access-scopes", json!({"name": "all", "query": "not resource = \"x\""})),
+        ("/api/admin/v2/bundles", json!({"name": "empty", "access_targets": []})),
+    ] {
+        let made = ground.post(admin, path, body.clone()).await.ok();
+        let made = format!("{path}/{}", id_of(&made));
+        ground.put(admin, &made, body).await.ok();
+        ground.delete(admin, &made).await.done();
+    }
+    let older = "/api/v1/access-bundles";
+    let body = json!({"name": "empty", "integration_targets": []});
+    let made = ground.post(admin, older, body.clone()).await.ok();
+    let made = format!("{older}/{}", id_of(&made));
+    ground.call("PATCH", admin, &made, Some(body)).await.ok();
+    ground.delete(admin, &made).await.ok();
 }
 
 async fn change_systems(ground: &Ground) {
@@ -239,12 +260,19 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
     let session = story.session().await;
     let body = json!({"name": "team", "members_emails": []});
     let group = ground.post(&ground.admin, "/api/admin/v1/groups", body).await.ok();
+    let body = json!({"name": "team", "access_targets": []});
+    let bundle = ground.post(&ground.admin, "/api/admin/v2/bundles", body).await.ok();
+    let body = json!({"name": "none", "query": "resource = \"none\""});
+    let scope = ground.post(&ground.admin, "/api/admin/v1/access-scopes", body).await.ok();
     let integration = &asked["access_groups"][0]["integration"];
     let resources = format!("/api/v3/integrations/{}/resources", id_of(integration));
     let resource = ground.get(&ground.admin, &resources).await.ok()["data"][0].clone();
     let ids = [
         ("/api/admin/v4/integrations", id_of(integration)),
         ("/api/admin/v2/access-flows", id_of(readers)),
+        ("/api/admin/v2/bundles", id_of(&bundle)),
+        ("/api/v1/access-bundles", id_of(&bundle)),
+        ("/api/admin/v1/access-scopes", id_of(&scope)),
         ("/api/admin/v3/connectors", "edge"),
         ("/api/admin/v3/users", "ana@example.com"),
         ("/api/v2/users", "ana@example.com"),

@@ -5,6 +5,8 @@
     reason = "a test stops at what is not as it says"
 )]
 
+mod access_scopes;
+mod bundles;
 mod connectors_and_integrations;
 mod coverage;
 mod document;

@@ -4,7 +4,7 @@ use latchkey_domain::{flow::AccessFlow, ids::FlowId, policy::validation::validat
 use latchkey_store::Tx;
 use serde_json::json;
 
-use super::{FlowView, input, input::FlowCommand, pins, view};
+use super::{FlowView, input, input::FlowCommand, named_by_targets, pins, view};
 use crate::{
     App,
     actor::Actor,
@@ -13,9 +13,6 @@ use crate::{
     lifecycle::{Because, cancel_open_requests_of_flow, end_everything_of_flow},
     texts, trail,
 };
-
-/// Longest description, in characters.
-const MAX_DESCRIPTION: usize = 4000;
 
 /// Creates a flow. 400 naming references that mean nothing and rules that are broken; 409 if the
 /// name is taken.
@@ -30,6 +27,7 @@ pub async fn create_flow(
             let mut policy = input::resolve(tx, &command).await?;
             check(&command, &policy)?;
             name_is_free(tx, &command.name, None).await?;
+            named_by_targets(&policy).hold(tx).await?;
             pins::pin(tx, &mut policy, None).await?;
             let now = tx.now();
             let flow = AccessFlow {
@@ -70,6 +68,7 @@ pub async fn update_flow(
                 before.policy.settings.require_justification_on_request_again;
             check(&command, &policy)?;
             name_is_free(tx, &command.name, Some(id)).await?;
+            named_by_targets(&policy).hold(tx).await?;
             pins::pin(tx, &mut policy, Some(&before)).await?;
             let mut flow = AccessFlow {
                 name: command.name,
@@ -129,12 +128,7 @@ fn check(
     {
         errors.push(error);
     }
-    if command.description.as_ref().is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
-        errors.push(FieldError::new(
-            "description",
-            format!("has more than {MAX_DESCRIPTION} characters"),
-        ));
-    }
+    errors.extend(texts::check_description("description", command.description.as_deref()).err());
     if errors.is_empty() { Ok(()) } else { Err(AppError::invalid_fields(errors)) }
 }
 

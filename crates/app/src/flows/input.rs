@@ -3,8 +3,8 @@
 use latchkey_domain::{
     flow::{
         ApprovalMode, ApproverGroup, ApproverPolicy, Condition, ConditionSet, EscalationPolicy,
-        FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, IntegrationTarget, LogicalOperator,
-        MatchOperator, RequestFor, RequestScope, ResourceScope, Timeframe,
+        FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, LogicalOperator, MatchOperator,
+        RequestFor, RequestScope, Timeframe,
     },
     ids::IntegrationId,
 };
@@ -12,7 +12,8 @@ use latchkey_store::Tx;
 
 use crate::{
     error::{AppError, FieldError},
-    integrations::{find_by_reference, identity_source},
+    integrations::identity_source,
+    targets::{self, IntegrationTargetInput},
 };
 
 /// Everything that can be said about a flow, for creating and for replacing.
@@ -86,19 +87,6 @@ pub enum TargetInput {
     Bundle(String),
     /// An access scope, by id or name.
     AccessScope(String),
-}
-
-/// Resources of one type of one integration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IntegrationTargetInput {
-    /// Id or name.
-    pub integration_reference: String,
-    /// The resource type.
-    pub resource_type: String,
-    /// Permission names.
-    pub permissions: Vec<String>,
-    /// Which resources.
-    pub resources_scopes: Option<Vec<ResourceScope>>,
 }
 
 /// Who has to agree.
@@ -255,32 +243,24 @@ impl Resolver<'_> {
         field: &str,
         target: &TargetInput,
     ) -> Result<Option<FlowTarget>, AppError> {
-        let nothing = |field: String, what: &str| {
-            FieldError::new(field, format!("names no {what} by id or name"))
-        };
-        match target {
+        let resolved = match target {
             TargetInput::Integration(target) => {
-                let found = find_by_reference(self.tx, &target.integration_reference).await?;
-                let Some(integration) = found else {
-                    let field = format!("{field}.integration.integration_reference");
-                    self.errors.push(nothing(field, "integration"));
-                    return Ok(None);
-                };
-                Ok(Some(FlowTarget::Integration(IntegrationTarget {
-                    integration_id: integration.id,
-                    resource_type: target.resource_type.clone(),
-                    permissions: target.permissions.clone(),
-                    resources_scopes: target.resources_scopes.clone(),
-                })))
+                let found = targets::integration_target(self.tx, field, target).await?;
+                found.map(FlowTarget::Integration)
             }
-            // There are no bundles and no access scopes yet, so no reference can mean one.
-            TargetInput::Bundle(_) => {
-                self.errors.push(nothing(format!("{field}.bundle.bundle_reference"), "bundle"));
-                Ok(None)
+            TargetInput::Bundle(reference) => {
+                let found = targets::bundle_target(self.tx, field, reference).await?;
+                found.map(FlowTarget::Bundle)
             }
-            TargetInput::AccessScope(_) => {
-                let field = format!("{field}.access_scope.access_scope_reference");
-                self.errors.push(nothing(field, "access scope"));
+            TargetInput::AccessScope(reference) => {
+                let found = targets::access_scope_target(self.tx, field, reference).await?;
+                found.map(FlowTarget::AccessScope)
+            }
+        };
+        match resolved {
+            Ok(target) => Ok(Some(target)),
+            Err(error) => {
+                self.errors.push(error);
                 Ok(None)
             }
         }

@@ -11,8 +11,8 @@ pub(crate) mod pins;
 use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_domain::{
-    flow::{AccessFlow, Condition, FlowTarget},
-    ids::{FlowId, IntegrationId},
+    flow::{AccessFlow, Condition, FlowPolicy, FlowTarget},
+    ids::{AccessScopeId, BundleId, FlowId, IntegrationId},
     policy::unbuilt::unsupported_members,
 };
 use latchkey_store::{PageKey, StoreError, Tx};
@@ -20,15 +20,17 @@ use latchkey_store::{PageKey, StoreError, Tx};
 pub use change::{create_flow, delete_flow, update_flow};
 pub use input::{
     ApproverGroupInput, ApproverPolicyInput, ConditionInput, ConditionSetInput,
-    EscalationPolicyInput, FlowCommand, IntegrationTargetInput, RequestForInput, TargetInput,
+    EscalationPolicyInput, FlowCommand, RequestForInput, TargetInput,
 };
 
+pub use crate::targets::IntegrationTargetInput;
 use crate::{
     App,
     actor::Actor,
     authorization::Operation,
     error::AppError,
     paging::{Page, PageRequest},
+    targets::Named,
 };
 
 /// A flow with the names of what it refers to.
@@ -38,6 +40,10 @@ pub struct FlowView {
     pub flow: AccessFlow,
     /// Names of the integrations it refers to, targets and identity sources alike.
     pub integration_names: BTreeMap<IntegrationId, String>,
+    /// Names of the bundles it targets.
+    pub bundle_names: BTreeMap<BundleId, String>,
+    /// Names of the access scopes it targets.
+    pub access_scope_names: BTreeMap<AccessScopeId, String>,
     /// Members whose enforcement is not built yet; a flow with any governs nothing.
     pub unsupported_members: Vec<&'static str>,
 }
@@ -81,18 +87,43 @@ async fn view(tx: &mut Tx, flow: AccessFlow) -> Result<FlowView, StoreError> {
         .into_iter()
         .map(|integration| (integration.id, integration.name))
         .collect();
+    let named = named_by_targets(&flow.policy);
+    let bundles: Vec<BundleId> = named.bundles.into_iter().collect();
+    let bundle_names = tx.bundle_names(&bundles).await?;
+    let scopes: Vec<AccessScopeId> = named.access_scopes.into_iter().collect();
+    let access_scope_names = tx
+        .find_access_scopes(&scopes)
+        .await?
+        .into_iter()
+        .map(|scope| (scope.id, scope.name))
+        .collect();
     let unsupported_members = unsupported_members(&flow.policy);
-    Ok(FlowView { flow, integration_names, unsupported_members })
+    Ok(FlowView { flow, integration_names, bundle_names, access_scope_names, unsupported_members })
+}
+
+/// What the targets of a flow name.
+fn named_by_targets(policy: &FlowPolicy) -> Named {
+    let mut named = Named::default();
+    for target in &policy.access_targets {
+        match target {
+            FlowTarget::Integration(target) => {
+                named.integrations.insert(target.integration_id.clone());
+            }
+            FlowTarget::Bundle(id) => {
+                named.bundles.insert(id.clone());
+            }
+            FlowTarget::AccessScope(id) => {
+                named.access_scopes.insert(id.clone());
+            }
+        }
+    }
+    named
 }
 
 fn integrations_of(flow: &AccessFlow) -> BTreeSet<IntegrationId> {
-    let targets = flow.policy.access_targets.iter().filter_map(|target| match target {
-        FlowTarget::Integration(target) => Some(target.integration_id.clone()),
-        FlowTarget::Bundle(_) | FlowTarget::AccessScope(_) => None,
-    });
     let sources =
         conditions_of(flow).filter_map(|condition| condition.source_integration_id.clone());
-    targets.chain(sources).collect()
+    sources.chain(named_by_targets(&flow.policy).integrations).collect()
 }
 
 /// Every condition of a flow, wherever it stands.

@@ -32,8 +32,8 @@ pub struct Retired {
     pub requests_ended: u64,
 }
 
-/// Deletes an integration. 409, naming the users, while a flow, a pending request or live access
-/// uses it.
+/// Deletes an integration. 409, naming the users, while a flow, a bundle, a pending request or live
+/// access uses it.
 pub async fn delete_integration(
     app: &App,
     actor: &Actor,
@@ -47,6 +47,9 @@ pub async fn delete_integration(
             let mut users: Vec<String> = Vec::new();
             for flow in tx.flows_using_integration(id).await? {
                 users.push(format!("the access flow \"{}\"", flow.name));
+            }
+            for bundle in tx.bundles_using_integration(id).await? {
+                users.push(format!("the bundle \"{}\"", bundle.name));
             }
             for request in tx.open_requests_of_integration(id).await? {
                 users.push(format!("the pending request AR-{}", request.number));

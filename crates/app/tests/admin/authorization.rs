@@ -42,9 +42,13 @@ fn allowed_to(role: Option<Role>) -> BTreeSet<&'static str> {
         .collect()
 }
 
-const READS: [&str; 9] = [
+const READS: [&str; 13] = [
+    "PreviewAccessScope",
+    "ReadAccessScopes",
+    "ReadActivity",
     "ReadAnyRequest",
     "ReadAudit",
+    "ReadBundles",
     "ReadConnectors",
     "ReadFlows",
     "ReadGroups",
@@ -62,7 +66,14 @@ fn a_viewer_reads_everything_and_changes_nothing() {
 #[test]
 fn a_power_user_adds_policy_and_no_systems() {
     let mut expected = BTreeSet::from(READS);
-    expected.extend(["ManageFlows", "ManageGroups", "RevokeAnyRequest", "SetUserTags"]);
+    expected.extend([
+        "ManageAccessScopes",
+        "ManageBundles",
+        "ManageFlows",
+        "ManageGroups",
+        "RevokeAnyRequest",
+        "SetUserTags",
+    ]);
     assert_eq!(allowed_to(Some(Role::PowerUser)), expected);
 }
 

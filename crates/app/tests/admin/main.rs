@@ -30,6 +30,7 @@ macro_rules! both_databases {
     )*};
 }
 mod authorization;
+mod bundles;
 mod connectors;
 mod ending;
 mod flows;

@@ -1,6 +1,8 @@
 //! Which entitlements a query selects.
 
-use latchkey_aql::{Expr, Query, Subject};
+use std::collections::BTreeSet;
+
+use latchkey_aql::{Bounds, Expr, Query, Subject, parse};
 use latchkey_domain::inventory::{Entitlement, ResourceStatus, RiskLevel};
 use proptest::prelude::*;
 
@@ -119,6 +121,20 @@ fn the_examples_of_the_manual_select_what_it_says() {
     assert!(!selects(unmarked, &marked));
 }
 
+#[test]
+fn bounds_are_what_the_conditions_leave() {
+    let bounds = |text: &str| parse(text).unwrap().bounds();
+    let set = |values: &[&str]| Some(values.iter().map(|&value| value.to_owned()).collect());
+    let narrow = bounds(
+        r#"resource_type in ("a", "b") and (integration = "x" or integration_name = "y")
+           and not resource_type = "a""#,
+    );
+    assert_eq!(narrow.resource_types, set(&["a", "b"]));
+    assert_eq!(narrow.integrations, set(&["x", "y"]));
+    let wide = bounds(r#"resource_type = "a" or resource_name = "n" or not integration = "x""#);
+    assert_eq!(wide, Bounds::default());
+}
+
 fn holds(expr: Expr, entitlement: &Entitlement) -> bool {
     Query { expr }.selects(&Subject { entitlement, integration_name: SHOP })
 }
@@ -175,6 +191,23 @@ proptest! {
         let complement =
             format!("not resource_tag[\"env\"] = \"{value}\" and resource_tag[\"env\"] contains \"\"");
         prop_assert_eq!(selects(&unequal, &on), selects(&complement, &on));
+    }
+
+    #[test]
+    fn nothing_is_selected_outside_of_the_bounds(query in expr(), on in entitlement()) {
+        let query = Query { expr: query };
+        let bounds = query.bounds();
+        if query.selects(&Subject { entitlement: &on, integration_name: SHOP }) {
+            let resource = &on.resource;
+            let has = |set: Option<&BTreeSet<String>>, text: &str| {
+                set.is_none_or(|set| set.contains(text))
+            };
+            prop_assert!(has(bounds.resource_types.as_ref(), &resource.resource_type));
+            let integrations = bounds.integrations.as_ref();
+            prop_assert!(
+                has(integrations, resource.integration_id.as_str()) || has(integrations, SHOP)
+            );
+        }
     }
 
     #[test]

@@ -82,6 +82,13 @@ pub fn validate_flow(name: &str, policy: &FlowPolicy) -> Vec<FlowProblem> {
     problems.0
 }
 
+/// Everything that is wrong with the part of an integration at `field`, of a flow or a bundle.
+pub fn validate_integration_target(field: &str, target: &IntegrationTarget) -> Vec<FlowProblem> {
+    let mut problems = Problems(Vec::new());
+    integration_target(&mut problems, field, target);
+    problems.0
+}
+
 fn request_for(problems: &mut Problems, policy: &FlowPolicy) {
     let Some(request_for) = &policy.request_for else { return };
     problems.check(

@@ -100,14 +100,7 @@ fn targets(sent: Vec<wire::TargetInput>, errors: &mut Vec<FieldError>) -> Vec<ap
     for (at, target) in sent.into_iter().enumerate() {
         match (target.integration, target.bundle, target.access_scope) {
             (Some(target), None, None) => {
-                targets.push(app::TargetInput::Integration(app::IntegrationTargetInput {
-                    integration_reference: target.integration_reference,
-                    resource_type: target.resource_type,
-                    permissions: target.permissions,
-                    resources_scopes: target
-                        .resources_scopes
-                        .map(|scopes| scopes.into_iter().map(Into::into).collect()),
-                }));
+                targets.push(app::TargetInput::Integration(target.into()));
             }
             (None, Some(target), None) => {
                 targets.push(app::TargetInput::Bundle(target.bundle_reference));
@@ -122,6 +115,19 @@ fn targets(sent: Vec<wire::TargetInput>, errors: &mut Vec<FieldError>) -> Vec<ap
         }
     }
     targets
+}
+
+impl From<wire::IntegrationTargetInput> for app::IntegrationTargetInput {
+    fn from(target: wire::IntegrationTargetInput) -> Self {
+        Self {
+            integration_reference: target.integration_reference,
+            resource_type: target.resource_type,
+            permissions: target.permissions,
+            resources_scopes: target
+                .resources_scopes
+                .map(|scopes| scopes.into_iter().map(Into::into).collect()),
+        }
+    }
 }
 
 impl From<wire::ResourceScope> for flow::ResourceScope {

@@ -1,8 +1,8 @@
 //! `/api/admin/v2/access-flows`: the policy, as people write it.
 
 mod input;
-mod view;
-mod wire;
+pub(crate) mod view;
+pub(crate) mod wire;
 
 use aide::axum::{
     ApiRouter,

@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 
 use latchkey_app::flows::FlowView;
-use latchkey_domain::{flow, ids::IntegrationId};
+use latchkey_domain::{
+    flow,
+    ids::{AccessScopeId, BundleId, IntegrationId},
+};
 
 use super::wire;
 
 /// Names of integrations by id.
 type Names = BTreeMap<IntegrationId, String>;
+/// Names of bundles by id.
+type BundleNames = BTreeMap<BundleId, String>;
+/// Names of access scopes by id.
+type ScopeNames = BTreeMap<AccessScopeId, String>;
 
 impl From<FlowView> for wire::AccessFlow {
     fn from(view: FlowView) -> Self {
@@ -28,7 +35,7 @@ impl From<FlowView> for wire::AccessFlow {
             access_targets: policy
                 .access_targets
                 .into_iter()
-                .map(|one| target(one, &names))
+                .map(|one| target(one, &names, &view.bundle_names, &view.access_scope_names))
                 .collect(),
             approver_policy: policy.approver_policy.map(|policy| wire::ApproverPolicy {
                 approval_mode: policy.approval_mode.into(),
@@ -81,32 +88,53 @@ fn groups(groups: Vec<flow::ApproverGroup>, names: &Names) -> Vec<wire::Approver
     groups.into_iter().map(group).collect()
 }
 
-fn target(target: flow::FlowTarget, names: &Names) -> wire::Target {
+fn target(
+    target: flow::FlowTarget,
+    names: &Names,
+    bundles: &BundleNames,
+    scopes: &ScopeNames,
+) -> wire::Target {
     let mut shown = wire::Target::default();
     match target {
         flow::FlowTarget::Integration(target) => {
-            shown.integration = Some(wire::IntegrationTarget {
-                integration_name: name_of(&target.integration_id, names),
-                integration_id: target.integration_id.into(),
-                resource_type: target.resource_type,
-                permissions: target.permissions,
-                resources_scopes: target
-                    .resources_scopes
-                    .map(|scopes| scopes.into_iter().map(Into::into).collect()),
-            });
+            shown.integration = Some(integration_target(target, names));
         }
         flow::FlowTarget::Bundle(id) => {
-            let bundle_name = id.to_string();
+            let bundle_name = bundles.get(&id).cloned().unwrap_or_else(|| id.to_string());
             shown.bundle = Some(wire::BundleTarget { bundle_id: id.into(), bundle_name });
         }
         flow::FlowTarget::AccessScope(id) => {
-            let access_scope_name = id.to_string();
-            let access_scope_id = id.into();
-            shown.access_scope =
-                Some(wire::AccessScopeTarget { access_scope_id, access_scope_name });
+            shown.access_scope = Some(access_scope_target(id, scopes));
         }
     }
     shown
+}
+
+/// A part of an integration with the integration's name.
+pub(crate) fn integration_target(
+    target: flow::IntegrationTarget,
+    names: &Names,
+) -> wire::IntegrationTarget {
+    wire::IntegrationTarget {
+        integration_name: name_of(&target.integration_id, names),
+        integration_id: target.integration_id.into(),
+        resource_type: target.resource_type,
+        permissions: target.permissions,
+        resources_scopes: target
+            .resources_scopes
+            .map(|scopes| scopes.into_iter().map(Into::into).collect()),
+    }
+}
+
+/// An access scope with its name.
+pub(crate) fn access_scope_target(
+    id: AccessScopeId,
+    names: &ScopeNames,
+) -> wire::AccessScopeTarget {
+    wire::AccessScopeTarget {
+        access_scope_name: names.get(&id).cloned().unwrap_or_else(|| id.to_string()),
+        access_scope_id: id.into(),
+    }
 }
 
 impl From<flow::ResourceScope> for wire::ResourceScope {
