@@ -91,10 +91,7 @@ async fn once(
         desired.claims.iter().partition(|claim| claim.ends_at.is_none_or(|end| end > server_now));
     let over: Vec<&DesiredClaim> = over.into_iter().chain(&desired.removed).collect();
     if live.is_empty() {
-        let places = Places::open(context).await?;
-        let receipt =
-            revoke(context, &places.control, who, Some(desired.fence), &|_, _| true).await?;
-        places.give_back(context);
+        let receipt = revoke(context, who, Some(desired.fence), &|_, _| true).await?;
         let receipt = receipt.ok_or_else(|| refused("the principal was not removed"))?;
         return Ok(removed(&over, receipt));
     }

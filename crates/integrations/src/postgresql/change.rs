@@ -222,9 +222,9 @@ impl Change<'_> {
         if let Some(failure) = passing {
             return Err(failure.into());
         }
-        let fence = Some(self.desired.fence);
-        let receipt = revoke(self.context, &places.control, self.who, fence, &|_, _| true).await?;
         places.give_back(self.context);
+        let fence = Some(self.desired.fence);
+        let receipt = revoke(self.context, self.who, fence, &|_, _| true).await?;
         let receipt = receipt.ok_or_else(|| refused("the principal was not removed"))?;
         let mut applied = removed(self.over, receipt);
         applied.claims.extend(plans.iter().map(|plan| ClaimOutcome {

@@ -1,12 +1,18 @@
 //! Ending access on time without being told: the markers say when, the target's own clock says
 //! whether it is time. Any process of a connector can do it, also one that never saw the grant.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
 use futures::{
     future::BoxFuture,
-    stream::{self, StreamExt},
+    stream::{self, FuturesUnordered, StreamExt},
 };
 use jiff::Timestamp;
 use latchkey_domain::provisioning::{FaultClass, TargetFault};
+use tokio::sync::Semaphore;
 
 use super::{
     Context,
@@ -17,8 +23,9 @@ use super::{
     marker::{MarkedClaim, Marker, PrincipalMarker, State},
     principal::{Stop, Who, lock_sql, look, look_sql, timestamp},
     quote,
-    revoke::{Begun, begin_end, end_work, finish},
-    sessions::Ended,
+    revoke::{Begun, begin_end, finish},
+    sessions,
+    turns::Turn,
 };
 use crate::Expired;
 
@@ -36,6 +43,8 @@ pub(super) struct Marked {
     pub marker: PrincipalMarker,
     /// Whether it can log in or has open sessions.
     pub awake: bool,
+    /// Whether all of it is to go.
+    is_whole: bool,
 }
 
 impl Marked {
@@ -80,7 +89,7 @@ pub(super) async fn marked(
                 generation: marker.generation,
             };
             let (oid, awake) = (number(row, 1).unwrap_or(0), flag(row, 3));
-            all.push(Marked { who, oid, marker, awake });
+            all.push(Marked { who, oid, marker, awake, is_whole: false });
         }
     }
     Ok((now, all))
@@ -99,40 +108,106 @@ fn is_at_its_end(marker: Option<&PrincipalMarker>, now: i64) -> bool {
 }
 
 /// How many principals are worked on at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 12;
 
 /// How many principals one sweep takes on, soonest end first; the rest is the next one's.
 const MOST: usize = 500;
 
+/// How long a sweep waits for tasks of this process: others may come to their end meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Ends everything whose time has come; one that cannot be ended does not keep the others.
 ///
-/// Logins are closed for all first, then sessions are ended for all together, and only then
-/// objects and roles are cleared away: what takes long keeps nobody's access open.
+/// Logins are closed for all first; then each loses its sessions, and only then its objects and
+/// its role: what takes long keeps nobody's access open. Principals that a task of this process
+/// is working on come last: mostly there is nothing left to do then.
 pub(super) async fn expire(context: &Context<'_>) -> Result<Vec<Expired>, TargetFault> {
+    let mut tally = Tally::default();
+    let mut mine = Vec::new();
+    let mut busy = BTreeSet::new();
+    for found in due(context).await? {
+        let principal = found.who.principal.clone();
+        match context.turns.take(&context.target.integration_id, &principal) {
+            Some(turn) => mine.push((found, turn)),
+            None => {
+                busy.insert(principal);
+            }
+        }
+    }
+    expire_these(context, mine, &mut tally).await;
+    if let Err(fault) = expire_busy(context, busy, &mut tally).await {
+        tally.fault.get_or_insert(fault);
+    }
+    match tally.fault {
+        Some(fault) if tally.expired.is_empty() => Err(fault),
+        // What was done is told before what could not be done: the next sweep meets that again.
+        _ => Ok(tally.expired),
+    }
+}
+
+/// Waits a little for the tasks that have these principals, and looks again.
+async fn expire_busy(
+    context: &Context<'_>,
+    busy: BTreeSet<String>,
+    tally: &mut Tally,
+) -> Result<(), TargetFault> {
+    if busy.is_empty() {
+        return Ok(());
+    }
+    let integration = &context.target.integration_id;
+    let wait = async {
+        let mut turns = BTreeMap::new();
+        for principal in busy {
+            let turn = context.turns.wait(integration, &principal, context.work).await?;
+            turns.insert(principal, turn);
+        }
+        Ok::<_, Failure>(turns)
+    };
+    let Ok(turns) = tokio::time::timeout(PATIENCE, wait).await else {
+        let message = "a task that ends access takes long; the next sweep looks at it again";
+        return Err(TargetFault::new(FaultClass::Transient, message));
+    };
+    let mut turns = turns?;
+    let mut left = Vec::new();
+    for found in due(context).await? {
+        if let Some(turn) = turns.remove(&found.who.principal) {
+            left.push((found, turn));
+        }
+    }
+    expire_these(context, left, tally).await;
+    Ok(())
+}
+
+/// The principals at which something has come to its end, soonest end first.
+async fn due(context: &Context<'_>) -> Result<Vec<Marked>, Failure> {
     let places = Places::open(context).await?;
     let (now, all) = marked(context, &places.control).await?;
     places.give_back(context);
     let mut due: Vec<Marked> = all.into_iter().filter(|found| is_due(found, now)).collect();
     due.sort_by_key(|found| found.marker.claims.iter().filter_map(|claim| claim.end).min());
     due.truncate(MOST);
-    let (whole, part): (Vec<_>, Vec<_>) =
-        due.into_iter().partition(|found| is_at_its_end(Some(&found.marker), now));
+    for found in &mut due {
+        found.is_whole = is_at_its_end(Some(&found.marker), now);
+    }
+    Ok(due)
+}
 
-    let mut tally = Tally::default();
+async fn expire_these(context: &Context<'_>, these: Vec<(Marked, Turn)>, tally: &mut Tally) {
+    let (whole, part): (Vec<_>, Vec<_>) =
+        these.into_iter().partition(|(found, _)| found.is_whole);
     let mut each: Vec<BoxFuture<'_, _>> = Vec::new();
-    for found in &part {
-        each.push(Box::pin(async move { (found, expire_part(context, found).await) }));
+    for (found, turn) in part {
+        each.push(Box::pin(async move {
+            let result = expire_part(context, &found).await;
+            drop(turn);
+            (found, result)
+        }));
     }
     let mut parts = stream::iter(each).buffer_unordered(AT_ONCE);
     while let Some((found, result)) = parts.next().await {
-        tally.take(found, result);
+        tally.take(&found, result);
     }
-    expire_whole(context, &whole, &mut tally).await;
-    match tally.fault {
-        Some(fault) if tally.expired.is_empty() => Err(fault),
-        // What was done is told before what could not be done: the next sweep meets that again.
-        _ => Ok(tally.expired),
-    }
+    expire_whole(context, whole, tally).await;
 }
 
 fn is_due(found: &Marked, now: i64) -> bool {
@@ -170,83 +245,74 @@ impl Tally {
 }
 
 /// Takes whole principals away.
-async fn expire_whole(context: &Context<'_>, whole: &[Marked], tally: &mut Tally) {
+async fn expire_whole(context: &Context<'_>, whole: Vec<(Marked, Turn)>, tally: &mut Tally) {
     let mut each: Vec<BoxFuture<'_, _>> = Vec::new();
-    for found in whole {
-        each.push(Box::pin(async move { (found, begin_one(context, found).await) }));
+    for (found, turn) in whole {
+        each.push(Box::pin(async move {
+            let begun = begin_end(context, &found.who, None, &is_at_its_end).await;
+            (found, turn, begun)
+        }));
     }
     let mut beginnings = stream::iter(each).buffer_unordered(AT_ONCE);
     let mut closed = Vec::new();
-    while let Some((found, result)) = beginnings.next().await {
+    while let Some((found, turn, result)) = beginnings.next().await {
         match result {
-            Ok(Some(Begun::Ending { oid, groups })) => closed.push((found, oid, groups)),
+            Ok(Some(Begun::Ending { oid, groups })) => closed.push((found, turn, oid, groups)),
             Ok(Some(Begun::Gone) | None) => {}
-            Err(stop) => tally.take(found, Err(stop)),
+            Err(stop) => tally.take(&found, Err(stop)),
         }
     }
-    let Some(&(first, _, _)) = closed.first() else { return };
+    drop(beginnings);
+    if closed.is_empty() {
+        return;
+    }
     context.work.crash_point("pg.revoke.ending").await;
-    let mut roles: Vec<(&Who, u32)> = Vec::new();
-    for (found, oid, _) in &closed {
-        roles.push((&found.who, *oid));
+    let clearing = Semaphore::new(AT_ONCE);
+    let mut rest = FuturesUnordered::new();
+    for (found, turn, oid, groups) in closed {
+        rest.push(finish_one(context, &clearing, found, turn, oid, groups));
     }
-    let (ended, now) = match end_sessions(context, &roles).await {
-        Ok(done) => done,
-        Err(failure) => return tally.take(first, Err(failure.into())),
-    };
-    context.work.crash_point("pg.revoke.sessions_ended").await;
-    let mut each: Vec<BoxFuture<'_, _>> = Vec::new();
-    for (found, oid, groups) in closed {
-        if !ended.still_open.contains(&oid) {
-            each.push(Box::pin(
-                async move { (found, finish_one(context, found, oid, groups).await) },
-            ));
+    while let Some((found, result)) = rest.next().await {
+        match result {
+            Err(failure) => tally.take(&found, Err(failure.into())),
+            Ok(Over { at, left }) => {
+                // No login and no session: access is over, whatever is left to clear away.
+                tally.expired.push(found.expired(found.marker.claims.clone(), timestamp(at)));
+                if let Some(failure) = left {
+                    tally.take(&found, Err(failure.into()));
+                }
+            }
         }
     }
-    let mut finish = stream::iter(each).buffer_unordered(AT_ONCE);
-    while let Some((found, result)) = finish.next().await {
-        // No login and no session: access is over, whatever is left to clear away.
-        let at = timestamp(now);
-        tally.expired.push(found.expired(found.marker.claims.clone(), at));
-        if let Err(failure) = result {
-            tally.take(found, Err(failure.into()));
-        }
-    }
-    if !ended.still_open.is_empty() {
-        let message = format!("sessions of {} principals do not end", ended.still_open.len());
-        tally.take(first, Err(TargetFault::new(FaultClass::Transient, message).into()));
-    }
 }
 
-async fn begin_one(context: &Context<'_>, found: &Marked) -> Result<Option<Begun>, Stop> {
-    let places = Places::open(context).await?;
-    let begun = begin_end(context, &places.control, &found.who, None, &is_at_its_end).await?;
-    places.give_back(context);
-    Ok(begun)
+/// A principal whose access is over.
+struct Over {
+    /// Since when, in milliseconds since 1970 by the target's clock.
+    at: i64,
+    /// What kept its role or objects from being cleared away.
+    left: Option<Failure>,
 }
 
-async fn end_sessions(
-    context: &Context<'_>,
-    closed: &[(&Who, u32)],
-) -> Result<(Ended, i64), Failure> {
-    let places = Places::open(context).await?;
-    let ended = end_work(context, &places.control, closed).await?;
-    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-    let rows = places.control.rows(context.work, sql).await?;
-    places.give_back(context);
-    Ok((ended, rows.first().and_then(|row| number(row, 0)).unwrap_or(0)))
-}
-
+/// All looks for sessions are shared, so everybody waits for their own at once; clearing away
+/// takes connections, so a few do that at a time.
 async fn finish_one(
     context: &Context<'_>,
-    found: &Marked,
+    clearing: &Semaphore,
+    found: Marked,
+    turn: Turn,
     oid: u32,
     groups: Vec<(u32, String)>,
-) -> Result<(), Failure> {
-    let places = Places::open(context).await?;
-    finish(context, &places.control, &found.who, oid, groups, 0).await?;
-    places.give_back(context);
-    Ok(())
+) -> (Marked, Result<Over, Failure>) {
+    let ended = match sessions::end_all(context, &found.who, oid).await {
+        Ok(ended) => ended,
+        Err(failure) => return (found, Err(failure)),
+    };
+    context.work.crash_point("pg.revoke.sessions_ended").await;
+    let place = clearing.acquire().await;
+    let left = finish(context, &found.who, oid, groups, ended.sessions).await.err();
+    drop((place, turn));
+    (found, Ok(Over { at: ended.at, left }))
 }
 
 /// Removes the claims of a principal that have ended, and leaves the others.

@@ -18,23 +18,23 @@ use super::{
 };
 use crate::{Target, Work};
 
-/// Where a role is named in `pg_shdepend`: databases by oid (0: shared objects), and whether it
-/// owns something there.
-pub(super) async fn places(
+/// Reads where a role is named in `pg_shdepend`.
+pub(super) fn places_sql(oid: u32) -> String {
+    format!(
+        "SELECT dbid, bool_or(deptype = 'o') FROM pg_shdepend WHERE refclassid = \
+         'pg_authid'::regclass AND refobjid = {oid} AND classid <> 'pg_auth_members'::regclass \
+         GROUP BY dbid"
+    )
+}
+
+/// Where a role is named: databases by oid (0: shared objects), and whether it owns something
+/// there.
+async fn places(
     control: &Connection,
     work: &Work,
     oid: u32,
 ) -> Result<BTreeMap<u32, bool>, Failure> {
-    let rows = control
-        .rows(
-            work,
-            &format!(
-                "SELECT dbid, bool_or(deptype = 'o') FROM pg_shdepend WHERE refclassid = \
-                 'pg_authid'::regclass AND refobjid = {oid} AND classid <> \
-                 'pg_auth_members'::regclass GROUP BY dbid"
-            ),
-        )
-        .await?;
+    let rows = control.rows(work, &places_sql(oid)).await?;
     Ok(rows.iter().map(|row| (number(row, 0).unwrap_or(0), text(row, 1) == Some("t"))).collect())
 }
 

@@ -23,6 +23,7 @@ mod expire;
 mod fault;
 mod graveyard;
 mod groups;
+mod looks;
 mod marker;
 mod names;
 mod pool;
@@ -36,7 +37,10 @@ mod settings;
 mod source;
 mod tags;
 mod tls;
+mod turns;
 mod validate;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use latchkey_domain::provisioning::{
@@ -44,9 +48,11 @@ use latchkey_domain::provisioning::{
 };
 
 use self::{
+    looks::Looks,
     marker::{Marker, PrincipalMarker},
     pool::Pool,
     settings::Settings,
+    turns::Turns,
 };
 use crate::{Applied, ApplyError, DiscoverySink, Expired, Integration, Target, Work};
 
@@ -74,7 +80,9 @@ pub const CRASH_POINTS: &[&str] = &[
 /// process and keeps their admin connections.
 #[derive(Debug, Default)]
 pub struct PostgreSql {
-    pool: Pool,
+    pool: Arc<Pool>,
+    looks: Looks,
+    turns: Turns,
 }
 
 impl PostgreSql {
@@ -88,14 +96,23 @@ impl PostgreSql {
         target: &'a Target,
         work: &'a Work,
     ) -> Result<Context<'a>, TargetFault> {
-        Ok(Context { pool: &self.pool, settings: Settings::read(target)?, target, work })
+        Ok(Context {
+            pool: &self.pool,
+            looks: &self.looks,
+            turns: &self.turns,
+            settings: Settings::read(target)?,
+            target,
+            work,
+        })
     }
 }
 
 /// The circumstances of one operation.
 #[derive(Debug)]
 struct Context<'a> {
-    pool: &'a Pool,
+    pool: &'a Arc<Pool>,
+    looks: &'a Looks,
+    turns: &'a Turns,
     settings: Settings,
     target: &'a Target,
     work: &'a Work,
@@ -134,7 +151,10 @@ impl Integration for PostgreSql {
         work: &Work,
         desired: &DesiredPrincipal,
     ) -> Result<Applied, ApplyError> {
-        apply::apply(&self.context(target, work)?, desired).await
+        let context = self.context(target, work)?;
+        let turn = self.turns.wait(&target.integration_id, &desired.principal, work);
+        let _turn = turn.await.map_err(|failure| failure.fault)?;
+        apply::apply(&context, desired).await
     }
 
     async fn expire(&self, target: &Target, work: &Work) -> Result<Vec<Expired>, TargetFault> {

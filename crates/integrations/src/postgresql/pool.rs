@@ -8,7 +8,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use latchkey_domain::provisioning::{FaultClass, TargetFault};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::error::SqlState;
 
 use super::{
     connection::{Connection, Login},
@@ -27,10 +28,18 @@ use crate::Work;
 /// Connections unused for this long are closed.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How many connections may be open at once to one database of one server.
-const AT_ONCE: usize = 8;
+/// How many connections may be open at once to one database of one server. Nobody holds one
+/// while waiting for sessions to end, so these are enough to keep a server busy.
+const AT_ONCE: usize = 16;
 
-type Key = [u8; 32];
+/// After a server refused one more connection, this long passes before more are tried again.
+const REGROW: Duration = Duration::from_secs(10);
+
+/// Between two tries where the server gives not even one connection.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Everything that decides where a connection leads and as whom, as one value.
+pub(super) type Key = [u8; 32];
 
 /// The connections of this process.
 #[derive(Debug, Default)]
@@ -40,6 +49,21 @@ pub(super) struct Pool(Mutex<HashMap<Key, Shelf>>);
 struct Shelf {
     idle: Vec<Connection>,
     slots: Arc<Semaphore>,
+    /// How many slots are out of use because the server refused a connection.
+    refused: usize,
+    /// When it last did.
+    refused_at: Duration,
+}
+
+impl Shelf {
+    fn new() -> Self {
+        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        Self { idle: Vec::new(), slots, refused: 0, refused_at: Duration::ZERO }
+    }
+
+    fn is_in_use(&self) -> bool {
+        !self.idle.is_empty() || self.slots.available_permits() + self.refused < AT_ONCE
+    }
 }
 
 /// A connection in use.
@@ -79,48 +103,72 @@ impl Pool {
         work: &Work,
     ) -> Result<Leased, Failure> {
         let key = key(settings, endpoint, database);
+        let login = Login {
+            username: &settings.username,
+            password: &settings.password,
+            role: settings.role.as_deref(),
+        };
+        loop {
+            let slot = self.slot(key, work).await?;
+            let kept = lock(&self.0).get_mut(&key).and_then(|shelf| shelf.idle.pop());
+            if let Some(connection) = kept.filter(|connection| !connection.is_closed()) {
+                return Ok(Leased { connection, key, slot });
+            }
+            match Connection::open(settings, endpoint, database, &login, work).await {
+                Ok(connection) => return Ok(Leased { connection, key, slot }),
+                Err(failure) if failure.code == Some(SqlState::TOO_MANY_CONNECTIONS) => {
+                    if self.shrink(key, slot, work) {
+                        continue;
+                    }
+                    // Not even one: somebody else has them all.
+                    if work.lease_left().is_none_or(|left| left < PAUSE * 4) {
+                        return Err(failure);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Waits for a place among those that may have a connection.
+    async fn slot(&self, key: Key, work: &Work) -> Result<OwnedSemaphorePermit, Failure> {
         let slots = {
-            let mut shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shelves = lock(&self.0);
             let now = work.clock.monotonic();
             for shelf in shelves.values_mut() {
                 shelf.idle.retain(|connection| {
                     !connection.is_closed() && now.saturating_sub(connection.last_used) < IDLE
                 });
             }
-            shelves.retain(|other, shelf| {
-                *other == key || !shelf.idle.is_empty() || shelf.slots.available_permits() < AT_ONCE
-            });
-            let own = shelves.entry(key).or_insert_with(|| Shelf {
-                idle: Vec::new(),
-                slots: Arc::new(Semaphore::new(AT_ONCE)),
-            });
+            shelves.retain(|other, shelf| *other == key || shelf.is_in_use());
+            let own = shelves.entry(key).or_insert_with(Shelf::new);
+            if own.refused > 0 && now.saturating_sub(own.refused_at) >= REGROW {
+                own.slots.add_permits(std::mem::take(&mut own.refused));
+            }
             Arc::clone(&own.slots)
         };
         let limit = work.lease_left().unwrap_or_default();
-        let slot = tokio::time::timeout(limit, slots.acquire_owned())
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| {
-                Failure::from(TargetFault::new(
-                    FaultClass::Transient,
-                    "too much work for this database at once; it is tried again",
-                ))
-            })?;
-        let kept = {
-            let mut shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            shelves.get_mut(&key).and_then(|shelf| shelf.idle.pop())
+        let slot = tokio::time::timeout(limit, slots.acquire_owned()).await;
+        slot.ok().and_then(Result::ok).ok_or_else(|| {
+            Failure::from(TargetFault::new(
+                FaultClass::Transient,
+                "too much work for this database at once; it is tried again",
+            ))
+        })
+    }
+
+    /// The server gives us no more connections: for a while there is one place less, and whoever
+    /// wanted one waits for another's. `false` where this was the last place.
+    fn shrink(&self, key: Key, slot: OwnedSemaphorePermit, work: &Work) -> bool {
+        let mut shelves = lock(&self.0);
+        let Some(shelf) = shelves.get_mut(&key).filter(|shelf| shelf.refused + 1 < AT_ONCE) else {
+            return false;
         };
-        if let Some(connection) = kept.filter(|connection| !connection.is_closed()) {
-            return Ok(Leased { connection, key, slot });
-        }
-        let login = Login {
-            username: &settings.username,
-            password: &settings.password,
-            role: settings.role.as_deref(),
-        };
-        let connection = Connection::open(settings, endpoint, database, &login, work).await?;
-        Ok(Leased { connection, key, slot })
+        slot.forget();
+        shelf.refused += 1;
+        shelf.refused_at = work.clock.monotonic();
+        true
     }
 
     /// Takes back a connection that is outside any transaction.
@@ -128,7 +176,7 @@ impl Pool {
         let Leased { mut connection, key, slot } = leased;
         if !connection.is_closed() {
             connection.last_used = work.clock.monotonic();
-            let mut shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shelves = lock(&self.0);
             if let Some(shelf) = shelves.get_mut(&key) {
                 shelf.idle.push(connection);
             }
@@ -138,15 +186,19 @@ impl Pool {
 
     /// Closes every idle connection of the integration's server, so that the next one is new.
     pub(super) fn forget_idle(&self) {
-        let mut shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelves = lock(&self.0);
         for shelf in shelves.values_mut() {
             shelf.idle.clear();
         }
     }
 }
 
-/// Everything that decides where a connection leads and as whom.
-fn key(settings: &Settings, endpoint: &Endpoint, database: &str) -> Key {
+fn lock(shelves: &Mutex<HashMap<Key, Shelf>>) -> MutexGuard<'_, HashMap<Key, Shelf>> {
+    shelves.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The key of connections to `database` at `endpoint`.
+pub(super) fn key(settings: &Settings, endpoint: &Endpoint, database: &str) -> Key {
     let mut hash = Sha256::new();
     let port = endpoint.port.to_string();
     for part in [

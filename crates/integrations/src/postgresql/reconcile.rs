@@ -49,7 +49,7 @@ pub(super) async fn reconcile(
         let finding = match session {
             Some(session) => check(context, control, found, session).await?,
             None if now - found.marker.created < YOUNG_MS => None,
-            None => Some(unexplained(context, control, found, remove).await?),
+            None => Some(unexplained(context, found, remove).await?),
         };
         drift.extend(finding);
     }
@@ -109,7 +109,6 @@ async fn foreign(
 /// A principal that nothing explains: removed if that is allowed.
 async fn unexplained(
     context: &Context<'_>,
-    control: &Connection,
     found: &Marked,
     remove: bool,
 ) -> Result<DriftFinding, TargetFault> {
@@ -120,7 +119,7 @@ async fn unexplained(
     }
     let marker = &found.marker;
     let same = |now: Option<&super::marker::PrincipalMarker>, _: i64| now == Some(marker);
-    match revoke(context, control, &found.who, None, &same).await {
+    match revoke(context, &found.who, None, &same).await {
         Ok(Some(receipt)) if receipt.leftover.is_empty() => {
             Ok(DriftFinding { subject, message: format!("{what}; it was removed"), removed: true })
         }
@@ -138,14 +137,11 @@ async fn unexplained(
             removed: false,
         }),
         Err(Stop::Failed(failure)) if failure.connection_lost => Err(failure.fault),
-        Err(Stop::Failed(failure)) => {
-            control.batch(context.work, "ROLLBACK").await?;
-            Ok(DriftFinding {
-                subject,
-                message: format!("{what}; it could not be removed: {}", failure.fault.message),
-                removed: false,
-            })
-        }
+        Err(Stop::Failed(failure)) => Ok(DriftFinding {
+            subject,
+            message: format!("{what}; it could not be removed: {}", failure.fault.message),
+            removed: false,
+        }),
     }
 }
 

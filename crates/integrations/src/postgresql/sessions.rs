@@ -8,10 +8,14 @@ use std::{collections::BTreeSet, time::Duration};
 use latchkey_domain::provisioning::{FaultClass, TargetFault};
 
 use super::{
+    Context,
     connection::{Connection, flag, number, string},
     cut::Cut,
     fault::Failure,
+    looks::Prepared,
+    principal::Who,
     quote,
+    settings::Endpoint,
 };
 use crate::Work;
 
@@ -19,56 +23,91 @@ use crate::Work;
 /// nothing.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// Most rounds of asking and looking; each waits up to [`PATIENCE_MS`] for a session.
+/// The first pause after a session was asked to end.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// Most looks for sessions that do not end: half a minute of them.
+const LOOKS: u32 = 300;
+
+/// Most rounds of asking and waiting for a cut; each waits up to [`PATIENCE_MS`] for a session.
 const ROUNDS: u32 = 30;
 
 /// How long the server waits for one session to end.
 const PATIENCE_MS: u32 = 5_000;
 
-/// Ends every session of these roles and looks until two looks in a row are empty.
-pub(super) async fn end_all(
-    connection: &Connection,
-    work: &Work,
-    roles: &[u32],
-) -> Result<Ended, Failure> {
-    let condition = format!("usesysid IN ({})", quote::oids(roles.iter().copied()));
-    let mut ended = 0;
-    let mut empty_looks = 0;
-    for _ in 0..ROUNDS {
-        work.check_lease()?;
-        let found = ask_to_end(connection, work, &condition).await?;
-        ended += found;
-        if found > 0 {
-            empty_looks = 0;
-            continue;
-        }
-        empty_looks += 1;
-        if empty_looks == 2 {
-            return Ok(Ended { ended, still_open: BTreeSet::new() });
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    }
-    let sql = format!("SELECT DISTINCT usesysid FROM pg_stat_activity WHERE {condition}");
-    let rows = connection.rows(work, &sql).await?;
-    let still_open = rows.iter().filter_map(|row| number(row, 0)).collect();
-    Ok(Ended { ended, still_open })
-}
-
-/// What came of ending sessions.
-#[derive(Debug, Default)]
+/// What came of ending the sessions of one role.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ended {
     /// How many were ended.
-    pub ended: u32,
-    /// Roles of which a session does not end.
-    pub still_open: BTreeSet<u32>,
+    pub sessions: u32,
+    /// When the last look was, in milliseconds since 1970 by the primary's clock.
+    pub at: i64,
 }
 
-impl Ended {
-    /// Takes in what came of another server.
-    pub(super) fn add(&mut self, other: Self) {
-        self.ended += other.ended;
-        self.still_open.extend(other.still_open);
+/// Ends every session of a role that cannot log in any more, and what they prepared, on the
+/// primary and then on every replica. No connection is held while it waits.
+pub(super) async fn end_all(
+    context: &Context<'_>,
+    who: &Who,
+    role: u32,
+) -> Result<Ended, Failure> {
+    let mut ended = end_at(context, who, role, &context.settings.primary).await?;
+    for replica in &context.settings.replicas {
+        ended.sessions += end_at(context, who, role, replica).await?.sessions;
+        context.work.crash_point("pg.revoke.replica_clear").await;
     }
+    Ok(ended)
+}
+
+/// Asks and looks until two looks in a row are empty.
+async fn end_at(
+    context: &Context<'_>,
+    who: &Who,
+    role: u32,
+    endpoint: &Endpoint,
+) -> Result<Ended, Failure> {
+    let mut ended = BTreeSet::new();
+    let mut was_empty = false;
+    for round in 0..LOOKS {
+        let sight = context.looks.ask(context, endpoint, role).await?;
+        if sight.is_empty() && was_empty {
+            let sessions = u32::try_from(ended.len()).unwrap_or(u32::MAX);
+            return Ok(Ended { sessions, at: sight.now });
+        }
+        was_empty = sight.is_empty();
+        for prepared in &sight.prepared {
+            roll_back_prepared(context, who, prepared).await?;
+        }
+        // One that was asked to end is soon gone; one that is not is asked again.
+        let pause = if was_empty { BETWEEN_LOOKS } else { BETWEEN_LOOKS.min(FIRST_PAUSE * round) };
+        ended.extend(sight.sessions);
+        tokio::time::sleep(pause.max(FIRST_PAUSE)).await;
+    }
+    let message = format!("sessions of {} at {endpoint} do not end, or a replica lags behind; it is tried again", who.principal);
+    Err(TargetFault::new(FaultClass::Transient, message).into())
+}
+
+/// Rolls back what the role prepared, as that role.
+async fn roll_back_prepared(
+    context: &Context<'_>,
+    who: &Who,
+    prepared: &Prepared,
+) -> Result<(), Failure> {
+    let work = context.work;
+    work.check_lease()?;
+    // This connection becomes the principal and is not used again.
+    let connection = context.pool.take(&context.settings, &prepared.database, work).await?;
+    connection.batch(work, &format!("SET ROLE {}", quote::ident(&who.principal)?)).await?;
+    let sql = format!("ROLLBACK PREPARED {}", quote::literal(&prepared.gid)?);
+    match connection.batch(work, &sql).await {
+        Ok(_) => {}
+        Err(failure) if failure.is_missing() => {}
+        Err(failure) => {
+            return Err(failure.explain("a prepared transaction could not be rolled back"));
+        }
+    }
+    work.crash_point("pg.revoke.prepared_rolled_back").await;
+    Ok(())
 }
 
 /// Ends the sessions of `oid` that are open now, or that began before an instant.

@@ -7,6 +7,7 @@ use latchkey_domain::{
     provisioning::{ClaimState, FaultClass, KnownSession},
 };
 use latchkey_integrations::{ApplyError, Integration, postgresql::PostgreSql};
+use futures::future::join_all;
 use latchkey_testkit::wait_for;
 
 use crate::{
@@ -283,4 +284,64 @@ pub async fn killed_while_ending_access(h: &PgHarness) {
             h.module().apply(&target, &work(), &session.desire(&[], &claims)).await.unwrap();
         assert!(!applied.receipt.principal_exists, "{point}: {:?}", applied.receipt);
     }
+}
+
+/// Many that are revoked at once share their looks for sessions, and no more connections are
+/// open to the target than its pool has places.
+pub async fn many_are_revoked_at_once(h: &PgHarness) {
+    let (low, _) = h.low_and_high();
+    let target = h.target();
+    let claim = low.claim("u", 600);
+    let sessions: Vec<Session> = (0..48).map(|_| Session::new()).collect();
+    let granted = sessions.iter().map(async |session| {
+        let desired = session.desire_login(std::slice::from_ref(&claim), &[]);
+        h.module().apply(&target, &work(), &desired).await.unwrap().credentials.unwrap()
+    });
+    let logins = join_all(granted).await;
+    let mut open = Vec::new();
+    for login in logins.iter().step_by(8) {
+        open.push(h.log_in(login, &low).await.unwrap());
+    }
+    let revoked = sessions.iter().map(async |session| {
+        let desired = session.desire(&[], std::slice::from_ref(&claim));
+        h.module().apply(&target, &work(), &desired).await.unwrap()
+    });
+    for applied in join_all(revoked).await {
+        assert!(!applied.receipt.principal_exists, "{:?}", applied.receipt);
+        assert_eq!(state(&applied, "u"), ClaimState::Absent);
+    }
+    for session in &open {
+        assert!(!h.is_open(session).await);
+    }
+    let connections = h.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'latchkey' AND datname = current_database()").await;
+    assert!(connections.parse::<u32>().unwrap() <= 16, "{connections}");
+}
+
+/// Where the provisioner may have two connections, what comes at once waits for one of them.
+pub async fn a_connection_limit_makes_work_wait(h: &PgHarness) {
+    let (low, _) = h.low_and_high();
+    let claim = low.claim("u", 600);
+    let narrow = format!("{}_narrow", h.owner());
+    run(
+        &h.admin,
+        &format!(
+            "CREATE ROLE {narrow} LOGIN PASSWORD 'narrow' CONNECTION LIMIT 2; \
+             GRANT latchkey_provisioner TO {narrow}"
+        ),
+    )
+    .await;
+    let mut target = h.target();
+    target.secret.insert("username".into(), narrow.as_str().into());
+    target.secret.insert("password".into(), "narrow".into());
+    let sessions: Vec<Session> = (0..24).map(|_| Session::new()).collect();
+    for (claims, removed) in [(vec![claim.clone()], vec![]), (vec![], vec![claim])] {
+        let all = sessions.iter().map(async |session| {
+            let desired = session.desire(&claims, &removed);
+            h.module().apply(&target, &work(), &desired).await.unwrap()
+        });
+        for applied in join_all(all).await {
+            assert_eq!(applied.receipt.principal_exists, removed.is_empty(), "{applied:?}");
+        }
+    }
+    run(&h.admin, &format!("DROP ROLE {narrow}")).await;
 }

@@ -75,6 +75,8 @@ on_both_versions! {
     native_expiry_refuses_logins_without_any_connector => ends::native_expiry_refuses_logins;
     f01_killed_while_ending_access => ends::killed_while_ending_access;
     many_ends_in_one_second => ends::many_ends_in_one_second;
+    many_are_revoked_at_once => ends::many_are_revoked_at_once;
+    a_connection_limit_makes_work_wait => ends::a_connection_limit_makes_work_wait;
     a_slow_target_is_tried_again => ends::a_slow_target_is_tried_again;
     another_installation_is_never_touched => ends::another_installation_is_never_touched;
     reconcile_removes_only_old_principals_of_its_own => ends::reconcile_removes_only_old_principals_of_its_own;
