@@ -58,6 +58,8 @@ pub use config::AppConfig;
 pub use error::{AppError, ErrorKind, FieldError};
 pub use paging::{Page, PageRequest};
 
+use connector_protocol::{Arriving, SealedSecrets};
+
 /// What every use case works with: the store, the clock, randomness and the configuration.
 /// Cheap to clone.
 #[derive(Clone)]
@@ -70,6 +72,8 @@ struct Inner {
     config: AppConfig,
     sealing_key: SealingKey,
     crash_points: OnceLock<Arc<dyn CrashPoints>>,
+    sealed_secrets: SealedSecrets,
+    arriving: Arriving,
 }
 
 impl App {
@@ -77,7 +81,16 @@ impl App {
     pub fn new(store: Store, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, config: AppConfig) -> Self {
         let sealing_key = SealingKey::from_bytes(*store.keys().server_box_key());
         let crash_points = OnceLock::new();
-        Self(Arc::new(Inner { store, clock, rng, config, sealing_key, crash_points }))
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            rng,
+            config,
+            sealing_key,
+            crash_points,
+            sealed_secrets: SealedSecrets::default(),
+            arriving: Arriving::default(),
+        }))
     }
 
     /// The database.
@@ -98,6 +111,16 @@ impl App {
     /// The key that connectors seal generated credentials to.
     pub(crate) fn sealing_key(&self) -> &SealingKey {
         &self.0.sealing_key
+    }
+
+    /// Integrations' secrets as they were sealed to connectors.
+    pub(crate) fn sealed_secrets(&self) -> &SealedSecrets {
+        &self.0.sealed_secrets
+    }
+
+    /// Results of connectors that wait to be stored.
+    pub(crate) fn arriving(&self) -> &Arriving {
+        &self.0.arriving
     }
 
     /// Has `crash_points` told of every point between two effects. The first call counts.

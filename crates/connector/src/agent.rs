@@ -104,8 +104,8 @@ pub struct ConnectorOptions {
 }
 
 impl ConnectorOptions {
-    /// Options with the product's defaults: no `connector.toml`, 16 tasks at once, the variables
-    /// of this process.
+    /// Options with the product's defaults: no `connector.toml`, 128 tasks at once (most of them
+    /// wait for sessions to end), the variables of this process.
     pub fn new(
         id: ConnectorId,
         data_dir: impl Into<PathBuf>,
@@ -126,7 +126,7 @@ impl ConnectorOptions {
             variables,
             crash_points: Arc::new(NoCrashPoints),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            max_tasks: 16,
+            max_tasks: 128,
             timing: Timing::default(),
         }
     }

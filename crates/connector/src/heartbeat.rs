@@ -1,9 +1,9 @@
 //! The heartbeat: says that the process is alive and which deliveries it works on, and brings
 //! the server's time, its key, its newest audit head and the targets to watch.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use latchkey_domain::ids::ConnectorSessionId;
+use latchkey_domain::ids::{ConnectorSessionId, IntegrationId};
 use latchkey_protocol::{Heartbeat, HeartbeatAnswer, RunningTask, VERSION};
 
 use crate::{agent::Agent, pace::Pause, server_clock::Sent};
@@ -11,9 +11,10 @@ use crate::{agent::Agent, pace::Pause, server_clock::Sent};
 /// Sends heartbeats until the agent gives up its work.
 pub(crate) async fn beat(agent: Arc<Agent>) {
     let mut replaces = agent.state.get().session_id;
+    let mut listed = Listed::default();
     while !agent.giving_up.is_cancelled() {
         let running = agent.leases.running(agent.clock.monotonic());
-        let beat = heartbeat(&agent, replaces.clone(), running.clone());
+        let beat = heartbeat(&agent, replaces.clone(), running.clone(), &listed);
         let sent = agent.server_clock.sent();
         let answered = tokio::select! {
             () = agent.giving_up.cancelled() => return,
@@ -22,7 +23,7 @@ pub(crate) async fn beat(agent: Arc<Agent>) {
         match answered {
             Ok(answer) => {
                 let is_first = agent.server_key().is_none();
-                take_in(&agent, &answer, &running, sent).await;
+                take_in(&agent, &answer, &running, sent, &mut listed).await;
                 if is_first {
                     agent.journal.settle_endless();
                 }
@@ -41,10 +42,19 @@ pub(crate) async fn beat(agent: Arc<Agent>) {
     }
 }
 
+/// The targets as the server last said them.
+#[derive(Debug, Default)]
+struct Listed {
+    /// The server's name for them; `None` before they are on disk.
+    version: Option<String>,
+    ids: BTreeSet<IntegrationId>,
+}
+
 fn heartbeat(
     agent: &Agent,
     replaces: Option<ConnectorSessionId>,
     running: Vec<RunningTask>,
+    listed: &Listed,
 ) -> Heartbeat {
     Heartbeat {
         protocol: VERSION,
@@ -57,18 +67,32 @@ fn heartbeat(
         cloud_provider_type: agent.surroundings.provider.as_str().to_owned(),
         public_key: agent.secrets.key.public_key(),
         audit_head: agent.state.get().audit_head,
+        targets: listed.version.clone(),
     }
 }
 
 /// Takes an answer in. The leases come first: everything else may wait for the disk.
-async fn take_in(agent: &Agent, answer: &HeartbeatAnswer, running: &[RunningTask], sent: Sent) {
+async fn take_in(
+    agent: &Agent,
+    answer: &HeartbeatAnswer,
+    running: &[RunningTask],
+    sent: Sent,
+    listed: &mut Listed,
+) {
     agent.leases.renew(running, sent, agent.clock.monotonic());
     agent.server_clock.heard(sent, answer.server_time);
     agent.state.heard(&agent.session, answer, agent.server_clock.offset()).await;
-    let learned =
-        agent.targets.learn_all(&answer.integrations, |id| agent.journal.is_open(id)).await;
-    if let Err(error) = learned {
-        tracing::warn!(error = %error, "The targets could not be kept for when the server is away.");
+    if !answer.targets_unchanged {
+        listed.ids = answer.integrations.iter().map(|target| target.id.clone()).collect();
+    }
+    let keep = |id: &IntegrationId| listed.ids.contains(id) || agent.journal.is_open(id);
+    match agent.targets.learn_all(&answer.integrations, keep).await {
+        Ok(()) => listed.version.clone_from(&answer.targets),
+        Err(error) => {
+            listed.version = None;
+            tracing::warn!(error = %error,
+                "The targets could not be kept for when the server is away.");
+        }
     }
     agent.set_server_key(&answer.server_public_key);
 }

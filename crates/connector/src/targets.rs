@@ -89,23 +89,24 @@ impl Targets {
 
     /// Takes in one target; returns once it is on disk.
     pub(crate) async fn learn(&self, target: &IntegrationTarget) -> Result<(), FolderError> {
-        let fingerprint = fingerprint(&self.key, target);
-        let is_known =
-            self.lock().get(&target.id).is_some_and(|known| known.fingerprint == fingerprint);
+        let former = self.lock().get(&target.id).cloned();
+        let is_known = former.is_some_and(|known| {
+            // Mostly it is sealed as before; else what it comes to counts.
+            known.target == *target || known.fingerprint == fingerprint(&self.key, target)
+        });
         if is_known {
             return Ok(());
         }
         self.change(std::slice::from_ref(target), |_| true).await
     }
 
-    /// Takes in all targets of the connector; others are dropped, except those that `keep` names.
+    /// Takes in targets, and drops those that `keep` does not name.
     pub(crate) async fn learn_all(
         &self,
         targets: &[IntegrationTarget],
         keep: impl Fn(&IntegrationId) -> bool,
     ) -> Result<(), FolderError> {
-        let listed = |id: &IntegrationId| targets.iter().any(|target| target.id == *id);
-        self.change(targets, |id| listed(id) || keep(id)).await
+        self.change(targets, keep).await
     }
 
     async fn change(
@@ -117,6 +118,9 @@ impl Targets {
         let mut next = self.lock().clone();
         let mut changed = false;
         for target in targets {
+            if next.get(&target.id).is_some_and(|known| known.target == *target) {
+                continue;
+            }
             let fingerprint = fingerprint(&self.key, target);
             if next.get(&target.id).is_none_or(|known| known.fingerprint != fingerprint) {
                 next.insert(target.id.clone(), Known { target: target.clone(), fingerprint });

@@ -31,6 +31,12 @@ use crate::{
 /// A pause after an answer without work, so that a server that does not wait is not flooded.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How long free slots are gathered while more work waits.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// One slot in so many is gathered then.
+const SHARE: usize = 8;
+
 /// How long a task that was told to give up may take for it.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -44,13 +50,16 @@ pub(crate) async fn take(agent: &Arc<Agent>) {
         () = agent.stopping.cancelled() => return,
         _ = status.wait_for(|status| *status == LinkStatus::Connected) => {}
     }
+    let mut more_waits = false;
     loop {
         while running.try_join_next().is_some() {}
         let leased = tokio::select! {
             () = agent.stopping.cancelled() => break,
-            leased = lease(agent, &slots) => leased,
+            leased = lease(agent, &slots, more_waits) => leased,
         };
-        let Some((slot, LeaseAnswer { server_time, tasks }, sent)) = leased else { continue };
+        let Some(Leased { slot, answer, sent, is_full }) = leased else { continue };
+        more_waits = is_full;
+        let LeaseAnswer { server_time, tasks } = answer;
         let mut slot = Some(slot);
         for task in tasks {
             let slot = slot.take().or_else(|| Arc::clone(&slots).try_acquire_owned().ok());
@@ -76,12 +85,24 @@ pub(crate) async fn take(agent: &Arc<Agent>) {
     running.shutdown().await;
 }
 
-/// Asks for as many tasks as there are free slots, of which there is one at least.
-async fn lease(
-    agent: &Agent,
-    slots: &Arc<Semaphore>,
-) -> Option<(OwnedSemaphorePermit, LeaseAnswer, Sent)> {
+/// What a request for work brought.
+struct Leased {
+    /// The first task's slot.
+    slot: OwnedSemaphorePermit,
+    answer: LeaseAnswer,
+    sent: Sent,
+    /// Whether as many came as were asked for: more may be waiting.
+    is_full: bool,
+}
+
+/// Asks for as many tasks as there are free slots, of which there is one at least. While more
+/// waits, tasks are fetched some at a time: each request is a transaction at the server.
+async fn lease(agent: &Agent, slots: &Arc<Semaphore>, more_waits: bool) -> Option<Leased> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    let some = u32::try_from(agent.max_tasks / SHARE).unwrap_or(u32::MAX).saturating_sub(1);
+    if more_waits && some > 0 {
+        let _ = tokio::time::timeout(GATHER, slots.acquire_many(some)).await;
+    }
     let free = slots.available_permits().saturating_add(1);
     let request = LeaseRequest {
         protocol: VERSION,
@@ -96,7 +117,8 @@ async fn lease(
             if answer.tasks.is_empty() {
                 tokio::time::sleep(BREATH).await;
             }
-            Some((slot, answer, sent))
+            let is_full = answer.tasks.len() >= free;
+            Some(Leased { slot, answer, sent, is_full })
         }
         Err(error) => {
             if matches!(error, LinkError::Refused(_)) {

@@ -55,6 +55,10 @@ pub struct Heartbeat {
     /// The newest signed audit head this connector has seen, echoed so that a cut tail shows.
     #[serde(default)]
     pub audit_head: Option<AuditHead>,
+    /// [`HeartbeatAnswer::targets`] of the newest answer that this process has taken in: if it
+    /// still holds, the server does not say the targets again.
+    #[serde(default)]
+    pub targets: Option<String>,
 }
 
 /// A delivery that is being worked on.
@@ -80,6 +84,12 @@ pub struct HeartbeatAnswer {
     pub audit_head: Option<AuditHead>,
     /// The integrations this connector serves; their markers are swept for claims that ended.
     pub integrations: Vec<IntegrationTarget>,
+    /// Names what `integrations` says, secrets included, without telling anything about it.
+    #[serde(default)]
+    pub targets: Option<String>,
+    /// The connector's [`Heartbeat::targets`] still holds; `integrations` is empty for that.
+    #[serde(default)]
+    pub targets_unchanged: bool,
 }
 
 /// A signed head of the audit chain.

@@ -230,6 +230,16 @@ impl Tx {
         Ok(())
     }
 
+    /// The secret as it lies in the database: sealed, and another text after each change.
+    pub async fn find_integration_secret_at_rest(
+        &mut self,
+        id: &IntegrationId,
+    ) -> Result<Option<String>> {
+        let sql = "SELECT sealed FROM integration_secrets WHERE integration_id = $1";
+        let row = self.row(Sql::with(sql, values![id.as_str()])).await?;
+        row.map(|row| row.text("sealed")).transpose()
+    }
+
     /// Opens the secret.
     pub async fn find_integration_secret(
         &mut self,

@@ -127,6 +127,10 @@ messages! {
             "version": {"type": "string", "description": "Software version."},
             "cloud_provider_type": {"type": "string"},
             "public_key": {"type": "string", "description": "X25519 public key, base64."},
+            "targets": {
+                "type": ["string", "null"],
+                "description": "Names the targets that the process has taken in.",
+            },
         },
     };
     /// The answer to a sign of life.
@@ -139,6 +143,11 @@ messages! {
             "installation_id": {"type": "string"},
             "server_public_key": {"type": "string", "description": "X25519 public key, base64."},
             "integrations": {"type": "array", "items": {"type": "object"}},
+            "targets": {"type": ["string", "null"], "description": "Names what integrations says."},
+            "targets_unchanged": {
+                "type": "boolean",
+                "description": "What the process has taken in still holds; integrations is empty.",
+            },
         },
     };
 }

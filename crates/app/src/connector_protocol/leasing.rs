@@ -10,7 +10,7 @@ use latchkey_domain::{
     request::RequestUnit,
     session::{AccessSession, CredentialsStatus, SessionState},
 };
-use latchkey_protocol::{LeaseAnswer, LeaseRequest, Operation, Task};
+use latchkey_protocol::{IntegrationTarget, LeaseAnswer, LeaseRequest, Operation, Task};
 use latchkey_store::{LeasedTask, PageKey, PageQuery, SessionFilter, TaskKind, Tx, Wake};
 
 use super::{LEASE, LONGEST_WAIT, presence::check_version, targets};
@@ -18,6 +18,9 @@ use crate::{App, ConnectorActor, crash_points, error::AppError, reconcile};
 
 /// How often the database is asked for work while a request waits: wake-ups are a hint only.
 const POLL: Duration = Duration::from_millis(500);
+
+/// The most tasks in one answer.
+const MOST_TASKS: u32 = 128;
 
 /// Waits for work and leases it.
 pub async fn lease_tasks(
@@ -60,12 +63,13 @@ async fn lease_now(
         .store()
         .write(async |tx: &mut Tx| -> Result<LeaseAnswer, AppError> {
             let public_key = public_key_of(tx, actor, &request.session_id).await?;
-            let max = request.max_tasks.clamp(1, 64);
+            let max = request.max_tasks.clamp(1, MOST_TASKS);
             let leased =
                 tx.lease_tasks(&actor.connector_id, &request.session_id, max, LEASE).await?;
             let mut tasks = Vec::with_capacity(leased.len());
+            let mut targets = Targets { app, public_key, known: BTreeMap::new() };
             for task in &leased {
-                match describe(tx, task, &public_key).await? {
+                match describe(tx, task, &mut targets).await? {
                     Some(described) => tasks.push(described),
                     None => {
                         tx.finish_task(task).await?;
@@ -98,13 +102,38 @@ async fn public_key_of(
         .ok_or_else(|| AppError::conflict("send a heartbeat before asking for work"))
 }
 
+/// The targets of one answer, each read once. Tasks that come together are mostly about one.
+struct Targets<'a> {
+    app: &'a App,
+    public_key: String,
+    known: BTreeMap<IntegrationId, Option<IntegrationTarget>>,
+}
+
+impl Targets<'_> {
+    async fn find(
+        &mut self,
+        tx: &mut Tx,
+        id: &IntegrationId,
+    ) -> Result<Option<IntegrationTarget>, AppError> {
+        if let Some(known) = self.known.get(id) {
+            return Ok(known.clone());
+        }
+        let found = match tx.find_integration(id).await? {
+            Some(found) => Some(targets::describe(tx, self.app, &found, &self.public_key).await?),
+            None => None,
+        };
+        self.known.insert(id.clone(), found.clone());
+        Ok(found)
+    }
+}
+
 /// The task with what it asks for now; `None` when there is nothing to do any more.
 async fn describe(
     tx: &mut Tx,
     task: &LeasedTask,
-    public_key: &str,
+    targets: &mut Targets<'_>,
 ) -> Result<Option<Task>, AppError> {
-    let Some(integration) = tx.find_integration(&task.integration_id).await? else {
+    let Some(integration) = targets.find(tx, &task.integration_id).await? else {
         return Ok(None);
     };
     let operation = match task.kind {
@@ -128,7 +157,7 @@ async fn describe(
         id: task.id.clone(),
         lease: task.lease,
         lease_ms: u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX),
-        integration: targets::describe(tx, &integration, public_key).await?,
+        integration,
         operation,
     }))
 }

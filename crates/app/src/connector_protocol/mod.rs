@@ -9,10 +9,13 @@ mod leasing;
 mod presence;
 mod results;
 mod targets;
+mod together;
 
 pub use leasing::lease_tasks;
 pub use presence::heartbeat;
 pub use results::task_result;
+pub(crate) use targets::SealedSecrets;
+pub(crate) use together::Arriving;
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! Heartbeats: which processes of a connector are alive, and what they need to know.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use latchkey_domain::{ids::ConnectorId, integration::IntegrationStatus};
 use latchkey_protocol::{Heartbeat, HeartbeatAnswer, VERSION};
 use latchkey_store::{AuditHead, HeartbeatRow, Tx};
 use serde_json::json;
@@ -70,6 +69,9 @@ pub async fn heartbeat(
                 };
                 tx.record_echoed_head(&actor.connector_id, &echo).await?;
             }
+            let connector = &actor.connector_id;
+            let known = beat.targets.as_deref();
+            let served = targets::served_by(tx, app, connector, &beat.public_key, known).await?;
             Ok(HeartbeatAnswer {
                 server_time: now,
                 installation_id: tx.installation_id().clone(),
@@ -80,26 +82,13 @@ pub async fn heartbeat(
                     signed_at: head.signed_at,
                     signature: head.signature.clone(),
                 }),
-                integrations: served_by(tx, &actor.connector_id, &beat.public_key).await?,
+                targets_unchanged: served.targets.is_none(),
+                integrations: served.targets.unwrap_or_default(),
+                targets: Some(served.version),
             })
         })
         .await?;
     Ok(answer)
-}
-
-/// Everything the connector serves, so that each of its processes can end access there.
-async fn served_by(
-    tx: &mut Tx,
-    connector: &ConnectorId,
-    public_key: &str,
-) -> Result<Vec<latchkey_protocol::IntegrationTarget>, AppError> {
-    let mut described = Vec::new();
-    for integration in tx.integrations_of_connector(connector).await? {
-        if integration.status != IntegrationStatus::Disabled {
-            described.push(targets::describe(tx, &integration, public_key).await?);
-        }
-    }
-    Ok(described)
 }
 
 /// Refuses a connector of a protocol this server does not speak.

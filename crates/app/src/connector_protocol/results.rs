@@ -11,10 +11,10 @@ use latchkey_domain::{
     session::{AccessSession, CredentialsStatus, SessionState},
 };
 use latchkey_protocol::{Applied, Outcome, TaskResult};
-use latchkey_store::{LeasedTask, NewJob, ReceiptRecord, TaskKind, Tx, Wake};
+use latchkey_store::{LeasedTask, NewJob, ReceiptRecord, TaskKind, Tx};
 use serde_json::json;
 
-use super::{discovered, presence::check_version};
+use super::{discovered, presence::check_version, together};
 use crate::{
     App, ConnectorActor, crash_points,
     error::{AppError, ErrorKind},
@@ -40,18 +40,27 @@ pub async fn task_result(
 ) -> Result<(), AppError> {
     check_version(result.protocol)?;
     app.crash_point(crash_points::RESULT_RECEIVED);
+    together::store(app, actor, task_id, result).await?;
+    app.crash_point(crash_points::RESULT_STORED);
+    Ok(())
+}
+
+/// Stores a result in a transaction of its own.
+pub(super) async fn store_alone(
+    app: &App,
+    actor: &ConnectorActor,
+    task_id: &TaskId,
+    result: &TaskResult,
+) -> Result<(), AppError> {
     let mut tries = 1;
     // Somebody else changed a row meanwhile, or a newer lease was handed out: look again. What
     // is then no longer the newest is ignored below.
-    while let Err(error) = store_result(app, actor, task_id, &result).await {
+    while let Err(error) = store_result(app, actor, task_id, result).await {
         if error.kind != ErrorKind::Conflict || tries == MOST_TRIES {
             return Err(error);
         }
         tries += 1;
     }
-    app.store().wake().notify(Wake::Tasks);
-    app.store().wake().notify(Wake::Jobs);
-    app.crash_point(crash_points::RESULT_STORED);
     Ok(())
 }
 
@@ -63,30 +72,39 @@ async fn store_result(
     result: &TaskResult,
 ) -> Result<(), AppError> {
     let store = async |tx: &mut Tx| -> Result<(), AppError> {
-        // Refused below if a newer lease was handed out meanwhile.
-        let Some(task) = tx.find_leased_task(task_id, result.lease).await? else {
-            tracing::info!(task.id = %task_id, task.lease = result.lease,
-                "A result of a former lease arrived and was ignored.");
-            return Ok(());
-        };
-        if task.connector_id != actor.connector_id {
-            return Err(AppError::not_found());
-        }
-        match &result.outcome {
-            Outcome::Applied(applied) => {
-                store_applied(tx, app, &actor.audit(), &task, applied).await
-            }
-            Outcome::Discovered(page) => {
-                discovered::store_page(tx, app, &actor.audit(), &task, page).await
-            }
-            Outcome::Reconciled(found) => {
-                discovered::store_reconciled(tx, &actor.audit(), &task, found).await
-            }
-            Outcome::Fenced { fence } => raise_fence(tx, &actor.audit(), &task, *fence).await,
-            Outcome::Failed(fault) => store_fault(tx, &actor.audit(), &task, fault).await,
-        }
+        store_one(tx, app, actor, task_id, result).await
     };
     app.store().write(store).await
+}
+
+/// Stores a result within a transaction.
+pub(super) async fn store_one(
+    tx: &mut Tx,
+    app: &App,
+    actor: &ConnectorActor,
+    task_id: &TaskId,
+    result: &TaskResult,
+) -> Result<(), AppError> {
+    // Refused below if a newer lease was handed out meanwhile.
+    let Some(task) = tx.find_leased_task(task_id, result.lease).await? else {
+        tracing::info!(task.id = %task_id, task.lease = result.lease,
+            "A result of a former lease arrived and was ignored.");
+        return Ok(());
+    };
+    if task.connector_id != actor.connector_id {
+        return Err(AppError::not_found());
+    }
+    match &result.outcome {
+        Outcome::Applied(applied) => store_applied(tx, app, &actor.audit(), &task, applied).await,
+        Outcome::Discovered(page) => {
+            discovered::store_page(tx, app, &actor.audit(), &task, page).await
+        }
+        Outcome::Reconciled(found) => {
+            discovered::store_reconciled(tx, &actor.audit(), &task, found).await
+        }
+        Outcome::Fenced { fence } => raise_fence(tx, &actor.audit(), &task, *fence).await,
+        Outcome::Failed(fault) => store_fault(tx, &actor.audit(), &task, fault).await,
+    }
 }
 
 /// What an apply came to.

@@ -37,7 +37,6 @@ pub async fn run_due_jobs(app: &App) -> Result<usize, AppError> {
             }
         }
         ran += jobs.len();
-        app.store().wake().notify(Wake::Tasks);
         app.crash_point(crash_points::JOB_DONE);
     }
 }

@@ -1,7 +1,14 @@
 //! Tasks are delivered at least once and applied once.
 
-use latchkey_domain::{ids::ConnectorSessionId, request::RequestState};
-use latchkey_protocol::Operation;
+use futures::future::join_all;
+use latchkey_app::{ConnectorActor, ErrorKind, connector_protocol::task_result};
+use latchkey_domain::{
+    ids::{ConnectorId, ConnectorSessionId},
+    integration::{IntegrationStatus, SecretStore},
+    request::RequestState,
+};
+use latchkey_protocol::{Heartbeat, Operation, SecretSource, TaskResult, VERSION, sealing};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{ground::Ground, on_both_databases};
 
@@ -91,5 +98,84 @@ on_both_databases! {
         ground.settle().await;
         assert_eq!(ground.state(&request).await, RequestState::Revoked);
         assert!(latchkey_app::reconcile::restore_is_unconfirmed(&ground.app).await.unwrap());
+    }
+
+    async fn results_that_arrive_together_are_stored_and_one_that_is_refused_takes_none_along(ground) {
+        ground.flow("read", Some(60), &[]).await;
+        let request = ground.ask(&["orders"], None).await;
+        let task = ground.lease().await.remove(0);
+        let Operation::Apply(desired) = &task.operation else { panic!("an apply task") };
+        let outcome = ground.apply(desired);
+        let stranger = ConnectorActor { connector_id: ConnectorId::new("stranger") };
+        let senders = [&stranger, &ground.connector, &ground.connector, &stranger];
+        let sent = senders.map(|sender| {
+            let result = TaskResult {
+                protocol: VERSION,
+                session_id: ground.process.clone(),
+                lease: task.lease,
+                outcome: outcome.clone(),
+            };
+            task_result(&ground.app, sender, &task.id, result)
+        });
+        let answers = join_all(sent).await;
+        assert_eq!(answers[0].as_ref().unwrap_err().kind, ErrorKind::NotFound);
+        assert!(answers[1].is_ok() && answers[2].is_ok(), "{answers:?}");
+        assert_eq!(ground.state(&request).await, RequestState::Active);
+        assert!(ground.lease().await.is_empty());
+    }
+
+    async fn targets_are_said_again_when_they_have_changed(ground) {
+        let first = ground.say(ground.heartbeat()).await;
+        assert_eq!(first.integrations.len(), 1);
+        assert!(!first.targets_unchanged);
+        let knows = |version: &Option<String>| Heartbeat {
+            targets: version.clone(),
+            ..ground.heartbeat()
+        };
+        let again = ground.say(knows(&first.targets)).await;
+        assert!(again.targets_unchanged && again.integrations.is_empty());
+        assert_eq!(again.targets, first.targets);
+
+        // A secret that is kept here, and then another.
+        let id = ground.integration.clone();
+        let mut former = first;
+        for password in ["one", "two"] {
+            ground
+                .write(async |tx| {
+                    let mut integration = tx.find_integration(&id).await.unwrap().unwrap();
+                    let keys = vec!["password".to_owned()];
+                    integration.secret_store = Some(SecretStore::Platform { keys });
+                    tx.update_integration(&mut integration).await.unwrap();
+                    let secret = [("password".to_owned(), SecretString::from(password))].into();
+                    tx.put_integration_secret(&id, &secret).await.unwrap();
+                })
+                .await;
+            let changed = ground.say(knows(&former.targets)).await;
+            let SecretSource::Platform { sealed } = &changed.integrations[0].secret else {
+                panic!("a secret that is kept here");
+            };
+            let opened = sealing::SealingKey::from_bytes([7; 32]).open_values(sealed).unwrap();
+            assert_eq!(opened["password"].expose_secret(), password);
+            assert!(ground.say(knows(&changed.targets)).await.targets_unchanged);
+            // A process with another key has nothing of that.
+            let other = sealing::SealingKey::from_bytes([8; 32]);
+            let stranger = Heartbeat { public_key: other.public_key(), ..knows(&changed.targets) };
+            let told = ground.say(stranger).await;
+            let SecretSource::Platform { sealed } = &told.integrations[0].secret else {
+                panic!("a secret that is kept here");
+            };
+            assert_eq!(other.open_values(sealed).unwrap()["password"].expose_secret(), password);
+            former = changed;
+        }
+
+        // One that is switched off is not served any more.
+        ground
+            .write(async |tx| {
+                let off = IntegrationStatus::Disabled;
+                tx.set_integration_status(&id, off, None, None).await.unwrap();
+            })
+            .await;
+        let off = ground.say(knows(&former.targets)).await;
+        assert!(!off.targets_unchanged && off.integrations.is_empty());
     }
 }

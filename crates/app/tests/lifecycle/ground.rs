@@ -32,8 +32,8 @@ use latchkey_domain::{
     request::RequestState,
 };
 use latchkey_protocol::{
-    Applied, DiscoveryPage, Heartbeat, LeaseRequest, Operation, Outcome, Task, TaskResult, VERSION,
-    sealing,
+    Applied, DiscoveryPage, Heartbeat, HeartbeatAnswer, LeaseRequest, Operation, Outcome, Task,
+    TaskResult, VERSION, sealing,
 };
 use latchkey_store::{DatabaseUrl, KeyRing, Store, StoreOptions, Tx};
 use latchkey_testkit::{DatabaseKind, SeededRng, TestClock, TestDatabase};
@@ -212,26 +212,30 @@ impl Ground {
 
     /// A heartbeat of the present process, which may take over from another.
     pub async fn beat(&mut self, replaces: Option<ConnectorSessionId>) {
-        let key = sealing::SealingKey::from_bytes([7; 32]);
-        let answer = heartbeat(
-            &self.app,
-            &self.connector,
-            Heartbeat {
-                protocol: VERSION,
-                connector_id: None,
-                session_id: self.process.clone(),
-                running: Vec::new(),
-                replaces,
-                version: "0.1.0".to_owned(),
-                metadata: serde_json::Map::new(),
-                cloud_provider_type: "ON_PREM".to_owned(),
-                public_key: key.public_key(),
-                audit_head: None,
-            },
-        )
-        .await
-        .unwrap();
+        let answer = self.say(Heartbeat { replaces, ..self.heartbeat() }).await;
         self.server_key = answer.server_public_key;
+    }
+
+    /// What the present process says of itself.
+    pub fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            protocol: VERSION,
+            connector_id: None,
+            session_id: self.process.clone(),
+            running: Vec::new(),
+            replaces: None,
+            version: "0.1.0".to_owned(),
+            metadata: serde_json::Map::new(),
+            cloud_provider_type: "ON_PREM".to_owned(),
+            public_key: sealing::SealingKey::from_bytes([7; 32]).public_key(),
+            audit_head: None,
+            targets: None,
+        }
+    }
+
+    /// The answer to a heartbeat.
+    pub async fn say(&self, beat: Heartbeat) -> HeartbeatAnswer {
+        heartbeat(&self.app, &self.connector, beat).await.unwrap()
     }
 
     /// Leases whatever is due, without waiting.

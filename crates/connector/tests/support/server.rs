@@ -219,17 +219,23 @@ impl ServerLink for MemoryServer {
             }
         }
         inner.beats.push(beat.clone());
-        let integrations = if inner.forgets_targets {
-            Vec::new()
-        } else {
-            vec![Self::described(&inner, &beat.public_key)]
-        };
+        let mut integrations = Vec::new();
+        if !inner.forgets_targets {
+            integrations.push(Self::described(&inner, &beat.public_key));
+        }
+        let version = format!("{} {:?} {}", integrations.len(), inner.secret, beat.public_key);
+        let targets_unchanged = beat.targets.as_deref() == Some(version.as_str());
+        if targets_unchanged {
+            integrations.clear();
+        }
         Ok(HeartbeatAnswer {
             server_time: self.clock.now(),
             installation_id: InstallationId::new("installation-1"),
             server_public_key: self.key.public_key(),
             audit_head: inner.audit_head.clone(),
             integrations,
+            targets: Some(version),
+            targets_unchanged,
         })
     }
 

@@ -193,8 +193,7 @@ async fn due(context: &Context<'_>) -> Result<Vec<Marked>, Failure> {
 }
 
 async fn expire_these(context: &Context<'_>, these: Vec<(Marked, Turn)>, tally: &mut Tally) {
-    let (whole, part): (Vec<_>, Vec<_>) =
-        these.into_iter().partition(|(found, _)| found.is_whole);
+    let (whole, part): (Vec<_>, Vec<_>) = these.into_iter().partition(|(found, _)| found.is_whole);
     let mut each: Vec<BoxFuture<'_, _>> = Vec::new();
     for (found, turn) in part {
         each.push(Box::pin(async move {

@@ -18,8 +18,7 @@ use super::{
     principal::{
         LOOK_STATEMENTS, Look, Stop, Who, lock_sql, look, look_sql, nothing_left, timestamp,
     },
-    quote,
-    sessions,
+    quote, sessions,
 };
 
 /// Whether a principal is still to be removed, asked under its lock: its marker and the
@@ -70,8 +69,7 @@ pub(super) async fn finish(
     let mut leftover = Vec::new();
     let mut notes = Vec::new();
     if matches!(outcome, Dropped::OwnsSomething) {
-        leftover =
-            graveyard::empty(context, control, &who.principal, oid, Kind::Principal).await?;
+        leftover = graveyard::empty(context, control, &who.principal, oid, Kind::Principal).await?;
         for (group, name) in groups {
             let moved = graveyard::empty(context, control, &name, group, Kind::Group).await?;
             notes.extend(moved.into_iter().map(|what| format!("{name} still owns {what}")));

@@ -46,11 +46,7 @@ pub(super) struct Ended {
 
 /// Ends every session of a role that cannot log in any more, and what they prepared, on the
 /// primary and then on every replica. No connection is held while it waits.
-pub(super) async fn end_all(
-    context: &Context<'_>,
-    who: &Who,
-    role: u32,
-) -> Result<Ended, Failure> {
+pub(super) async fn end_all(context: &Context<'_>, who: &Who, role: u32) -> Result<Ended, Failure> {
     let mut ended = end_at(context, who, role, &context.settings.primary).await?;
     for replica in &context.settings.replicas {
         ended.sessions += end_at(context, who, role, replica).await?.sessions;
@@ -83,7 +79,10 @@ async fn end_at(
         ended.extend(sight.sessions);
         tokio::time::sleep(pause.max(FIRST_PAUSE)).await;
     }
-    let message = format!("sessions of {} at {endpoint} do not end, or a replica lags behind; it is tried again", who.principal);
+    let message = format!(
+        "sessions of {} at {endpoint} do not end, or a replica lags behind; it is tried again",
+        who.principal
+    );
     Err(TargetFault::new(FaultClass::Transient, message).into())
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use latchkey_domain::{
     ids::{InstallationId, UnitId},
     provisioning::{ClaimState, FaultClass, KnownSession},
 };
 use latchkey_integrations::{ApplyError, Integration, postgresql::PostgreSql};
-use futures::future::join_all;
 use latchkey_testkit::wait_for;
 
 use crate::{
