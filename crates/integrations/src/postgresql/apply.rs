@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::{join, join_all};
 use jiff::Timestamp;
 use latchkey_domain::{
     Rng,
@@ -17,8 +18,9 @@ use latchkey_domain::{
 
 use super::{
     Context,
+    catalog::{self, Catalog, Scope},
     change::{Change, NewLogin},
-    claims::{self, Places, Plan, Way},
+    claims::{self, Asked, Catalogs, Places, Plan, Way},
     connection::{BEGIN_STATEMENTS, begin},
     fault::{Failure, refused},
     groups::{self, GroupState, STATE_STATEMENTS},
@@ -132,17 +134,25 @@ async fn grant(
     let mut places = Places::open(context).await?;
     // Not before there is a connection: that bounds how many are computed at once.
     let mut login = desired.issue_credentials.then(|| NewLogin::begin(work));
+    let asked = Asked::read(context, live.iter().copied());
     let mut failed: BTreeMap<String, Failure> = BTreeMap::new();
     for _ in 0..GROUP_ROUNDS {
-        let mut plans = claims::plan(context, &mut places, live.iter().copied()).await;
+        let guessed = look_by_guess(context, &mut places, who, &asked).await?;
+        let (mut plans, seen) = if let Some(found) = guessed {
+            found
+        } else {
+            let catalogs = asked.catalogs(context, &mut places).await;
+            let plans = asked.plans(context, &catalogs);
+            let names = group_names(&plans);
+            let (seen, _) = lock_and_look(context, &places, who, &asked, &names, None).await?;
+            (plans, seen)
+        };
         for plan in &mut plans {
             if let Some(failure) = failed.get(plan.claim.unit_id.as_str()) {
                 plan.way = Err(failure.clone());
             }
         }
-        let seen = lock_and_look(context, &places, who, &plans).await?;
-        let own = check_owner(context, who, desired, &seen.look);
-        let own = match own {
+        let own = match check_owner(context, who, desired, &seen.look) {
             Ok(own) => own,
             Err(stop) => {
                 places.control.batch(work, "ROLLBACK").await?;
@@ -163,40 +173,95 @@ async fn grant(
     .into())
 }
 
-/// Begins the transaction, takes the locks and looks; the transaction stays open.
+fn group_names(plans: &[Plan<'_>]) -> BTreeSet<String> {
+    let groups = plans.iter().filter_map(|plan| match &plan.way {
+        Ok(Way::Groups(specs)) => Some(specs.iter().map(|spec| spec.name.clone())),
+        _ => None,
+    });
+    groups.flatten().collect()
+}
+
+/// Where all groups can be guessed, the catalogue is read under their locks in the round trip
+/// that takes these. `None` where they cannot, or the guess was wrong.
+async fn look_by_guess<'a>(
+    context: &Context<'_>,
+    places: &mut Places,
+    who: &Who,
+    asked: &Asked<'a>,
+) -> Result<Option<(Vec<Plan<'a>>, Seen)>, Failure> {
+    let guess = context.ways.guess(&context.target.integration_id, asked.by_group());
+    let Some(names) = guess else { return Ok(None) };
+    let here = places.control.database.clone();
+    let mut catalogs = Catalogs::new();
+    for database in asked.scopes.keys().filter(|database| **database != here) {
+        if let Err(failure) = places.to(context, database).await {
+            catalogs.insert(database.clone(), Err(failure));
+        }
+    }
+    let elsewhere = asked.scopes.iter().filter(|(database, _)| **database != here);
+    let elsewhere = elsewhere.filter(|(database, _)| !catalogs.contains_key(*database));
+    let elsewhere = join_all(elsewhere.map(async |(database, scope)| {
+        let read = Catalog::read(places.opened(database), context.work, scope).await;
+        (database.clone(), read)
+    }));
+    let scope = asked.scopes.get(&here);
+    let looked = lock_and_look(context, places, who, asked, &names, scope);
+    let (looked, read) = join(looked, elsewhere).await;
+    let (seen, catalog) = match looked {
+        Ok(found) => found,
+        Err(failure) if failure.connection_lost || failure.is_collision() => return Err(failure),
+        // The careful way says claim by claim what is wrong.
+        Err(_) => {
+            places.control.batch(context.work, "ROLLBACK").await?;
+            return Ok(None);
+        }
+    };
+    catalogs.extend(read);
+    catalogs.extend(catalog.map(|catalog| (here, catalog)));
+    let plans = asked.plans(context, &catalogs);
+    if group_names(&plans).is_subset(&names) {
+        return Ok(Some((plans, seen)));
+    }
+    places.control.batch(context.work, "ROLLBACK").await?;
+    Ok(None)
+}
+
+/// Begins the transaction, takes the locks of the principal and of these groups, and looks;
+/// reads what `scope` covers here too. The transaction stays open.
 async fn lock_and_look(
     context: &Context<'_>,
     places: &Places,
     who: &Who,
-    plans: &[Plan<'_>],
-) -> Result<Seen, Failure> {
+    asked: &Asked<'_>,
+    names: &BTreeSet<String>,
+    scope: Option<&Scope>,
+) -> Result<(Seen, Option<Result<Catalog, Failure>>), Failure> {
     let control = &places.control;
-    let mut names: BTreeSet<&str> = BTreeSet::new();
-    let mut roles: Vec<&str> = Vec::new();
-    for plan in plans {
-        match &plan.way {
-            Ok(Way::Groups(specs)) => names.extend(specs.iter().map(|spec| spec.name.as_str())),
-            Ok(Way::Role(name)) => roles.push(name),
-            Err(_) => {}
-        }
-    }
     let mut sql = begin(context.work)? + &lock_sql(&who.principal);
-    for name in &names {
+    for name in names {
         sql += &format!("SELECT pg_advisory_xact_lock_shared({});", names::lock_key(name));
     }
     sql += &look_sql(control, &who.principal)?;
-    sql += &groups::state_sql(names.iter().copied())?;
+    sql += &groups::state_sql(names.iter().map(String::as_str))?;
+    let roles = asked.roles();
     if !roles.is_empty() {
         sql += &claims::roles_sql(control, Some(&roles))?;
+    }
+    if let Some(scope) = scope {
+        sql += &catalog::statements(scope)?;
     }
     let answers = control.batch(context.work, &sql).await?;
     let answers = answers.get(BEGIN_STATEMENTS + 1 + names.len()..).unwrap_or_default();
     let rest = answers.get(LOOK_STATEMENTS..).unwrap_or_default();
-    Ok(Seen {
-        look: look(answers)?,
-        groups: groups::states(rest),
-        roles: rest.get(STATE_STATEMENTS).map(claims::roles).unwrap_or_default(),
-    })
+    let groups = groups::states(rest);
+    let mut rest = rest.get(STATE_STATEMENTS..).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    if !roles.is_empty() {
+        found = rest.first().map(claims::roles).unwrap_or_default();
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    let seen = Seen { look: look(answers)?, groups, roles: found };
+    Ok((seen, scope.map(|_| Catalog::of(rest))))
 }
 
 /// The principal's marker, if it is ours and this task may change it.

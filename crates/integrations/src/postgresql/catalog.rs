@@ -108,9 +108,14 @@ impl Catalog {
         work: &Work,
         scope: &Scope,
     ) -> Result<Self, Failure> {
-        let answers = connection.batch(work, &statements(scope)?).await?;
-        let [database, schemas, relations] = <[Rows; 3]>::try_from(answers)
-            .map_err(|_| refused("PostgreSQL answered a catalogue query in an unknown way"))?;
+        Self::of(&connection.batch(work, &statements(scope)?).await?)
+    }
+
+    /// The catalogue in the answers to [`statements`].
+    pub(super) fn of(answers: &[Rows]) -> Result<Self, Failure> {
+        let [database, schemas, relations] = answers else {
+            return Err(refused("PostgreSQL answered a catalogue query in an unknown way"));
+        };
         let row = database
             .first()
             .ok_or_else(|| refused("the database is not in its own catalogue any more"))?;
@@ -158,7 +163,8 @@ impl Catalog {
     }
 }
 
-fn statements(scope: &Scope) -> Result<String, Failure> {
+/// Three statements that read what `scope` covers in the connection's database.
+pub(super) fn statements(scope: &Scope) -> Result<String, Failure> {
     // Tables are found by name through the index: a catalogue may hold hundreds of thousands.
     const TABLES: &str = "('r','p','v','m','f')";
     let mut schema_conditions = Vec::new();

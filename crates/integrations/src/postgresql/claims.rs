@@ -97,66 +97,117 @@ impl Places {
     }
 }
 
-/// Works out how each claim is given. Reads only.
-pub(super) async fn plan<'a>(
-    context: &Context<'_>,
-    places: &mut Places,
-    claims: impl IntoIterator<Item = &'a DesiredClaim>,
-) -> Vec<Plan<'a>> {
-    let mut plans = Vec::new();
-    let mut scopes: BTreeMap<String, Scope> = BTreeMap::new();
-    let mut sources = Vec::new();
-    for claim in claims {
-        let read = read(context, claim);
-        if let Ok((source, right)) = &read
-            && let Some(database) = source.database()
-        {
-            let scope = scopes.entry(database.to_owned()).or_default();
-            match source {
-                Source::Table(_, schema, table) => {
-                    scope.tables.insert((schema.clone(), table.clone()));
-                    scope.feeding_sequences |=
-                        right.is_some_and(|right| !right.on_fed_sequence().is_empty());
-                }
-                Source::Schema(_, schema) => {
-                    scope.schemas.insert(schema.clone());
-                }
-                _ => scope.everything = true,
-            }
-        }
-        sources.push((claim, read));
-    }
-    let mut catalogs: BTreeMap<String, Result<Catalog, Failure>> = BTreeMap::new();
-    for (database, scope) in scopes {
-        let catalog = match places.to(context, &database).await {
-            Ok(connection) => Catalog::read(connection, context.work, &scope).await,
-            Err(failure) => Err(failure),
-        };
-        catalogs.insert(database, catalog);
-    }
-    for (claim, read) in sources {
-        let way = read.and_then(|(source, right)| match (&source, right) {
-            (Source::Role(name), _) => Ok(Way::Role(name.clone())),
-            (_, None) => Err(refused("only a role has members")),
-            (_, Some(right)) => {
-                let catalog = source.database().and_then(|database| catalogs.get(database));
-                match catalog {
-                    Some(Ok(catalog)) => {
-                        check_oid(context, claim, &source, catalog)?;
-                        groups::specs(context.target, &source, right, catalog).map(Way::Groups)
+/// The place and the right that a claim names, or why it names none.
+type Named = Result<(Source, Option<Right>), Failure>;
+
+/// What claims ask for, as far as it can be told without the target.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    sources: Vec<(&'a DesiredClaim, Named)>,
+    /// What has to be read, by database.
+    pub scopes: BTreeMap<String, Scope>,
+}
+
+/// Catalogues by database, or why one could not be read.
+pub(super) type Catalogs = BTreeMap<String, Result<Catalog, Failure>>;
+
+impl<'a> Asked<'a> {
+    /// Reads claims.
+    pub(super) fn read(
+        context: &Context<'_>,
+        claims: impl IntoIterator<Item = &'a DesiredClaim>,
+    ) -> Self {
+        let mut scopes: BTreeMap<String, Scope> = BTreeMap::new();
+        let mut sources = Vec::new();
+        for claim in claims {
+            let read = read(context, claim);
+            if let Ok((source, right)) = &read
+                && let Some(database) = source.database()
+            {
+                let scope = scopes.entry(database.to_owned()).or_default();
+                match source {
+                    Source::Table(_, schema, table) => {
+                        scope.tables.insert((schema.clone(), table.clone()));
+                        scope.feeding_sequences |=
+                            right.is_some_and(|right| !right.on_fed_sequence().is_empty());
                     }
-                    Some(Err(failure)) => Err(failure.clone()),
-                    None => Err(refused("the database was not read")),
+                    Source::Schema(_, schema) => {
+                        scope.schemas.insert(schema.clone());
+                    }
+                    _ => scope.everything = true,
                 }
             }
-        });
-        plans.push(Plan { claim, way, left_out: Vec::new() });
+            sources.push((claim, read));
+        }
+        Self { sources, scopes }
     }
-    plans
+
+    /// The roles that claims name.
+    pub(super) fn roles(&self) -> Vec<&str> {
+        let sources = self.sources.iter().filter_map(|(_, read)| read.as_ref().ok());
+        sources
+            .filter_map(|(source, _)| match source {
+                Source::Role(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The claims that are given by groups.
+    pub(super) fn by_group(&self) -> impl Iterator<Item = &'a DesiredClaim> + '_ {
+        self.sources
+            .iter()
+            .filter(|(_, read)| matches!(read, Ok((source, _)) if source.database().is_some()))
+            .map(|(claim, _)| *claim)
+    }
+
+    /// Reads the catalogues of every database, each over its own connection.
+    pub(super) async fn catalogs(&self, context: &Context<'_>, places: &mut Places) -> Catalogs {
+        let mut catalogs = Catalogs::new();
+        for (database, scope) in &self.scopes {
+            let catalog = match places.to(context, database).await {
+                Ok(connection) => Catalog::read(connection, context.work, scope).await,
+                Err(failure) => Err(failure),
+            };
+            catalogs.insert(database.clone(), catalog);
+        }
+        catalogs
+    }
+
+    /// Works out how each claim is given.
+    pub(super) fn plans(&self, context: &Context<'_>, catalogs: &Catalogs) -> Vec<Plan<'a>> {
+        let way = |claim: &DesiredClaim, source: &Source, right: Option<Right>| {
+            let right = match (source, right) {
+                (Source::Role(name), _) => return Ok(Way::Role(name.clone())),
+                (_, None) => return Err(refused("only a role has members")),
+                (_, Some(right)) => right,
+            };
+            let catalog = match source.database().and_then(|database| catalogs.get(database)) {
+                Some(Ok(catalog)) => catalog,
+                Some(Err(failure)) => return Err(failure.clone()),
+                None => return Err(refused("the database was not read")),
+            };
+            check_oid(context, claim, source, catalog)?;
+            let specs = groups::specs(context.target, source, right, catalog)?;
+            let names = specs.iter().map(|spec| spec.name.clone()).collect();
+            context.ways.note(&context.target.integration_id, claim, names);
+            Ok(Way::Groups(specs))
+        };
+        self.sources
+            .iter()
+            .map(|(claim, read)| {
+                let way = match read {
+                    Ok((source, right)) => way(claim, source, *right),
+                    Err(failure) => Err(failure.clone()),
+                };
+                Plan { claim, way, left_out: Vec::new() }
+            })
+            .collect()
+    }
 }
 
 /// The place and the right that a claim names.
-fn read(context: &Context<'_>, claim: &DesiredClaim) -> Result<(Source, Option<Right>), Failure> {
+fn read(context: &Context<'_>, claim: &DesiredClaim) -> Named {
     let source = Source::parse(&claim.source_id)?;
     if source.resource_type() != claim.resource_type {
         return Err(refused(format!(

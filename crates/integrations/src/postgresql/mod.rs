@@ -39,6 +39,7 @@ mod tags;
 mod tls;
 mod turns;
 mod validate;
+mod ways;
 
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ use self::{
     pool::Pool,
     settings::Settings,
     turns::Turns,
+    ways::Ways,
 };
 use crate::{Applied, ApplyError, DiscoverySink, Expired, Integration, Target, Work};
 
@@ -83,6 +85,7 @@ pub struct PostgreSql {
     pool: Arc<Pool>,
     looks: Looks,
     turns: Turns,
+    ways: Ways,
 }
 
 impl PostgreSql {
@@ -100,6 +103,7 @@ impl PostgreSql {
             pool: &self.pool,
             looks: &self.looks,
             turns: &self.turns,
+            ways: &self.ways,
             settings: Settings::read(target)?,
             target,
             work,
@@ -113,6 +117,7 @@ struct Context<'a> {
     pool: &'a Arc<Pool>,
     looks: &'a Looks,
     turns: &'a Turns,
+    ways: &'a Ways,
     settings: Settings,
     target: &'a Target,
     work: &'a Work,

@@ -160,14 +160,14 @@ impl Pool {
 
     /// The server gives us no more connections: for a while there is one place less, and whoever
     /// wanted one waits for another's. `false` where this was the last place.
-    fn shrink(&self, key: Key, slot: OwnedSemaphorePermit, work: &Work) -> bool {
+    fn shrink(&self, key: Key, place: OwnedSemaphorePermit, work: &Work) -> bool {
         let mut shelves = lock(&self.0);
-        let Some(shelf) = shelves.get_mut(&key).filter(|shelf| shelf.refused + 1 < AT_ONCE) else {
+        let Some(own) = shelves.get_mut(&key).filter(|own| own.refused + 1 < AT_ONCE) else {
             return false;
         };
-        slot.forget();
-        shelf.refused += 1;
-        shelf.refused_at = work.clock.monotonic();
+        place.forget();
+        own.refused += 1;
+        own.refused_at = work.clock.monotonic();
         true
     }
 

@@ -199,6 +199,28 @@ pub async fn a_table_made_anew_is_another_table(h: &PgHarness) {
     assert_eq!(state(&applied, "u"), ClaimState::Present, "{}", fault(&applied, "u"));
 }
 
+/// What was learned about a table's groups is a guess: once the table is another, the guess is
+/// wrong, and what is read then counts.
+pub async fn a_table_made_anew_has_groups_of_its_own(h: &PgHarness) {
+    let items = h.table(&h.main, "items", "READ_ONLY").await;
+    let desired = Session::new().desire_login(&[items.claim("u", 600)], &[]);
+    let applied = h.module().apply(&h.target(), &work(), &desired).await.unwrap();
+    assert_eq!(state(&applied, "u"), ClaimState::Present, "{}", fault(&applied, "u"));
+    let owner = h.owner();
+    run(&h.admin, &format!("SET ROLE {owner}; DROP TABLE public.items; CREATE TABLE public.items (id int); RESET ROLE")).await;
+    let again = Session::new().desire_login(&[items.claim("u", 600)], &[]);
+    let refused = h.module().apply(&h.target(), &work(), &again).await.unwrap();
+    assert_eq!(state(&refused, "u"), ClaimState::Absent);
+    assert!(fault(&refused, "u").contains("made again"), "{}", fault(&refused, "u"));
+    let mut target = h.target();
+    target.config.insert("follow_names".into(), "true".into());
+    let again = Session::new().desire_login(&[items.claim("u", 600)], &[]);
+    let applied = h.module().apply(&target, &work(), &again).await.unwrap();
+    assert_eq!(state(&applied, "u"), ClaimState::Present, "{}", fault(&applied, "u"));
+    let client = h.connect(&applied.credentials.unwrap(), &h.main).await.unwrap();
+    run(&client, "SELECT * FROM public.items").await;
+}
+
 /// Too much on the group's own object is taken away; membership of something else is refused.
 pub async fn a_group_changed_by_hand_is_repaired_or_refused(h: &PgHarness) {
     let session = Session::new();

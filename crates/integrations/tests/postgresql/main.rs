@@ -69,6 +69,7 @@ on_both_versions! {
     a_role_is_given_by_membership_unless_it_is_powerful => access::a_role_is_given_by_membership_unless_it_is_powerful;
     what_cannot_be_given_is_refused_claim_by_claim => access::what_cannot_be_given_is_refused_claim_by_claim;
     a_table_made_anew_is_another_table => access::a_table_made_anew_is_another_table;
+    a_table_made_anew_has_groups_of_its_own => access::a_table_made_anew_has_groups_of_its_own;
     a_group_changed_by_hand_is_repaired_or_refused => access::a_group_changed_by_hand_is_repaired_or_refused;
     a_principal_changed_by_hand_is_put_right => access::a_principal_changed_by_hand_is_put_right;
     f03_claims_end_by_the_targets_clock => ends::claims_end_by_the_targets_clock;
