@@ -32,6 +32,10 @@ const IDLE: Duration = Duration::from_secs(30);
 /// while waiting for sessions to end, so these are enough to keep a server busy.
 const AT_ONCE: usize = 16;
 
+/// How many are opened at once: a login costs the server a process and both sides 4,096 rounds
+/// of HMAC.
+const OPENING: usize = 4;
+
 /// After a server refused one more connection, this long passes before more are tried again.
 const REGROW: Duration = Duration::from_secs(10);
 
@@ -49,6 +53,7 @@ pub(super) struct Pool(Mutex<HashMap<Key, Shelf>>);
 struct Shelf {
     idle: Vec<Connection>,
     slots: Arc<Semaphore>,
+    opening: Arc<Semaphore>,
     /// How many slots are out of use because the server refused a connection.
     refused: usize,
     /// When it last did.
@@ -58,7 +63,8 @@ struct Shelf {
 impl Shelf {
     fn new() -> Self {
         let slots = Arc::new(Semaphore::new(AT_ONCE));
-        Self { idle: Vec::new(), slots, refused: 0, refused_at: Duration::ZERO }
+        let opening = Arc::new(Semaphore::new(OPENING));
+        Self { idle: Vec::new(), slots, opening, refused: 0, refused_at: Duration::ZERO }
     }
 
     fn is_in_use(&self) -> bool {
@@ -109,9 +115,14 @@ impl Pool {
             role: settings.role.as_deref(),
         };
         loop {
-            let slot = self.slot(key, work).await?;
-            let kept = lock(&self.0).get_mut(&key).and_then(|shelf| shelf.idle.pop());
-            if let Some(connection) = kept.filter(|connection| !connection.is_closed()) {
+            let (slots, opening) = self.shelf(key, work);
+            let slot = wait(slots, work).await?;
+            if let Some(connection) = self.idle(key) {
+                return Ok(Leased { connection, key, slot });
+            }
+            let _opening = wait(opening, work).await?;
+            // One may have come back meanwhile.
+            if let Some(connection) = self.idle(key) {
                 return Ok(Leased { connection, key, slot });
             }
             match Connection::open(settings, endpoint, database, &login, work).await {
@@ -131,31 +142,27 @@ impl Pool {
         }
     }
 
-    /// Waits for a place among those that may have a connection.
-    async fn slot(&self, key: Key, work: &Work) -> Result<OwnedSemaphorePermit, Failure> {
-        let slots = {
-            let mut shelves = lock(&self.0);
-            let now = work.clock.monotonic();
-            for shelf in shelves.values_mut() {
-                shelf.idle.retain(|connection| {
-                    !connection.is_closed() && now.saturating_sub(connection.last_used) < IDLE
-                });
-            }
-            shelves.retain(|other, shelf| *other == key || shelf.is_in_use());
-            let own = shelves.entry(key).or_insert_with(Shelf::new);
-            if own.refused > 0 && now.saturating_sub(own.refused_at) >= REGROW {
-                own.slots.add_permits(std::mem::take(&mut own.refused));
-            }
-            Arc::clone(&own.slots)
-        };
-        let limit = work.lease_left().unwrap_or_default();
-        let slot = tokio::time::timeout(limit, slots.acquire_owned()).await;
-        slot.ok().and_then(Result::ok).ok_or_else(|| {
-            Failure::from(TargetFault::new(
-                FaultClass::Transient,
-                "too much work for this database at once; it is tried again",
-            ))
-        })
+    /// A connection that somebody gave back.
+    fn idle(&self, key: Key) -> Option<Connection> {
+        let kept = lock(&self.0).get_mut(&key).and_then(|shelf| shelf.idle.pop());
+        kept.filter(|connection| !connection.is_closed())
+    }
+
+    /// The places among which one has to be had for a connection, and for opening one.
+    fn shelf(&self, key: Key, work: &Work) -> (Arc<Semaphore>, Arc<Semaphore>) {
+        let mut shelves = lock(&self.0);
+        let now = work.clock.monotonic();
+        for shelf in shelves.values_mut() {
+            shelf.idle.retain(|connection| {
+                !connection.is_closed() && now.saturating_sub(connection.last_used) < IDLE
+            });
+        }
+        shelves.retain(|other, shelf| *other == key || shelf.is_in_use());
+        let own = shelves.entry(key).or_insert_with(Shelf::new);
+        if own.refused > 0 && now.saturating_sub(own.refused_at) >= REGROW {
+            own.slots.add_permits(std::mem::take(&mut own.refused));
+        }
+        (Arc::clone(&own.slots), Arc::clone(&own.opening))
     }
 
     /// The server gives us no more connections: for a while there is one place less, and whoever
@@ -191,6 +198,19 @@ impl Pool {
             shelf.idle.clear();
         }
     }
+}
+
+/// Waits for a place for as long as the lease lasts.
+async fn wait(places: Arc<Semaphore>, work: &Work) -> Result<OwnedSemaphorePermit, Failure> {
+    let limit = work.lease_left().unwrap_or_default();
+    let place = tokio::time::timeout(limit, places.acquire_owned()).await;
+    place.ok().and_then(Result::ok).ok_or_else(|| {
+        TargetFault::new(
+            FaultClass::Transient,
+            "too much work for this database at once; it is tried again",
+        )
+        .into()
+    })
 }
 
 fn lock(shelves: &Mutex<HashMap<Key, Shelf>>) -> MutexGuard<'_, HashMap<Key, Shelf>> {

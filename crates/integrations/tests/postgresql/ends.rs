@@ -292,14 +292,14 @@ pub async fn many_are_revoked_at_once(h: &PgHarness) {
     let (low, _) = h.low_and_high();
     let target = h.target();
     let claim = low.claim("u", 600);
-    let sessions: Vec<Session> = (0..48).map(|_| Session::new()).collect();
+    let sessions: Vec<Session> = (0..16).map(|_| Session::new()).collect();
     let granted = sessions.iter().map(async |session| {
         let desired = session.desire_login(std::slice::from_ref(&claim), &[]);
         h.module().apply(&target, &work(), &desired).await.unwrap().credentials.unwrap()
     });
     let logins = join_all(granted).await;
     let mut open = Vec::new();
-    for login in logins.iter().step_by(8) {
+    for login in logins.iter().step_by(4) {
         open.push(h.log_in(login, &low).await.unwrap());
     }
     let revoked = sessions.iter().map(async |session| {
@@ -333,7 +333,7 @@ pub async fn a_connection_limit_makes_work_wait(h: &PgHarness) {
     let mut target = h.target();
     target.secret.insert("username".into(), narrow.as_str().into());
     target.secret.insert("password".into(), "narrow".into());
-    let sessions: Vec<Session> = (0..24).map(|_| Session::new()).collect();
+    let sessions: Vec<Session> = (0..8).map(|_| Session::new()).collect();
     for (claims, removed) in [(vec![claim.clone()], vec![]), (vec![], vec![claim])] {
         let all = sessions.iter().map(async |session| {
             let desired = session.desire(&claims, &removed);
