@@ -18,16 +18,16 @@ use crate::{
 const WITHOUT_RECORD: [&str; 3] =
     ["dryRunAccessRequest", "leaseConnectorTasks", "previewAccessScope"];
 
-struct Operation {
-    id: String,
-    method: String,
-    template: String,
+pub struct Operation {
+    pub id: String,
+    pub method: String,
+    pub template: String,
     scope: Option<String>,
     roles: Vec<String>,
 }
 
 impl Operation {
-    fn all() -> Vec<Self> {
+    pub fn all() -> Vec<Self> {
         let document = openapi_document();
         let mut all = Vec::new();
         for (template, item) in document["paths"].as_object().unwrap() {
@@ -65,6 +65,11 @@ impl Operation {
 
     fn is_for_connectors(&self) -> bool {
         self.template.starts_with("/api/connector/")
+    }
+
+    /// Whether a path is one of this operation's.
+    pub fn fits(&self, path: &str) -> bool {
+        self.is(&format!("{} {path}", self.method))
     }
 
     /// Whether this operation is what was called by `call`, a method and a path.

@@ -15,5 +15,6 @@ mod error_codes;
 mod flows_and_groups;
 mod ground;
 mod integrations_older;
+mod others;
 mod requests;
 mod whole_lists;
