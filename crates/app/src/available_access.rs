@@ -1,18 +1,26 @@
 //! What a person may ask for: the union of what the flows that concern the person give.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_domain::{
-    flow::{AccessFlow, FlowTarget},
-    ids::{BundleId, IntegrationId},
-    inventory::{Entitlement, Permission},
-    policy::{selection::is_usable_by, targets},
+    bundle::BundleTarget,
+    flow::{AccessFlow, FlowTarget, IntegrationTarget},
+    ids::{AccessScopeId, BundleId, IntegrationId},
+    integration::Integration,
+    inventory::Entitlement,
+    policy::{
+        selection::is_usable_by,
+        targets::{self, Contents as _, is_grantable},
+    },
 };
-use latchkey_store::{PageKey, TextMatch, Tx};
+use latchkey_store::{BundleFilter, PageKey, TextMatch, Tx};
 
 use crate::{
     Actor, App, Operation, Page, PageRequest,
+    contents::{Contents, place_of},
     error::AppError,
+    flows::named_by_targets,
+    members::{Place, walk},
     requests::people::{Person, grantee_of},
     wildcard,
 };
@@ -90,15 +98,24 @@ pub async fn available_bundles(
     app: &App,
     actor: &Actor,
     grantee: Option<&str>,
-    _names: &[TextMatch],
-    _page: &PageRequest,
+    names: &[TextMatch],
+    page: &PageRequest,
 ) -> Result<Page<AvailableBundle>, AppError> {
     actor.require(Operation::ReadAvailableAccess)?;
     app.store()
         .read(async |tx: &mut Tx| -> Result<Page<AvailableBundle>, AppError> {
-            grantee_of(tx, &actor.user, grantee).await?;
-            // Flows that target bundles govern nothing yet, so no bundle can be asked for.
-            Ok(Page { items: Vec::new(), next: None })
+            let requestor = Person::of(tx, actor.user.clone()).await?;
+            let grantee = grantee_of(tx, &actor.user, grantee).await?;
+            let flows = flows_for(tx, &requestor, &grantee).await?;
+            let ids: BTreeSet<BundleId> =
+                flows.iter().flat_map(|flow| named_by_targets(&flow.policy).bundles).collect();
+            if ids.is_empty() {
+                return Ok(Page { items: Vec::new(), next: None });
+            }
+            let filter = BundleFilter { ids: ids.into_iter().collect(), names: names.to_vec() };
+            let rows = tx.list_bundles(&filter, &page.query()).await?;
+            let page = page.page(rows, |one| PageKey::new(one.created_at, one.id.as_str()));
+            Ok(page.map(|bundle| AvailableBundle { id: bundle.id, name: bundle.name }))
         })
         .await
 }
@@ -116,62 +133,92 @@ async fn flows_for(
         .collect())
 }
 
-/// The entitlements that `flows` give, by `resource id:permission id`.
+/// The entitlements that `flows` give, by `resource id:permission id`: the union of what their
+/// targets, those of their bundles, and their access scopes cover.
 async fn entitlements_of(
     tx: &mut Tx,
     flows: &[AccessFlow],
     query: &AvailableQuery,
 ) -> Result<BTreeMap<String, AvailableEntitlement>, AppError> {
-    let mut found = BTreeMap::new();
-    let mut names: BTreeMap<IntegrationId, Option<String>> = BTreeMap::new();
+    let contents = Contents::of(tx, flows.iter().map(|flow| &flow.policy)).await?;
+    let mut parts: Vec<&IntegrationTarget> = Vec::new();
+    let mut scopes: BTreeSet<&AccessScopeId> = BTreeSet::new();
     for target in flows.iter().flat_map(|flow| &flow.policy.access_targets) {
-        let FlowTarget::Integration(target) = target else { continue };
-        if query.integration_id.as_ref().is_some_and(|id| *id != target.integration_id)
-            || !(query.resource_type_ids.is_empty()
-                || query.resource_type_ids.contains(&target.resource_type))
-        {
-            continue;
-        }
-        if !names.contains_key(&target.integration_id) {
-            let integration = tx.find_integration(&target.integration_id).await?;
-            names.insert(target.integration_id.clone(), integration.map(|known| known.name));
-        }
-        let Some(Some(name)) = names.get(&target.integration_id) else { continue };
-        if query.integration_name.as_ref().is_some_and(|wanted| !wildcard::matches(wanted, name)) {
-            continue;
-        }
-        let permissions: Vec<Permission> = tx
-            .list_permissions(&target.integration_id, Some(&target.resource_type))
-            .await?
-            .into_iter()
-            .filter(|permission| {
-                query.permission_names.is_empty()
-                    || query
-                        .permission_names
-                        .iter()
-                        .any(|wanted| wildcard::matches(wanted, &permission.name))
-            })
-            .collect();
-        for resource in tx.resources_of(&target.integration_id, &target.resource_type).await? {
-            if query
-                .resource_name
-                .as_ref()
-                .is_some_and(|wanted| !wildcard::matches(wanted, &resource.name))
-            {
-                continue;
+        match target {
+            FlowTarget::Integration(target) => parts.push(target),
+            FlowTarget::AccessScope(id) => {
+                scopes.insert(id);
             }
-            for permission in &permissions {
-                let entitlement =
-                    Entitlement { resource: resource.clone(), permission: permission.clone() };
-                if targets::covers(target, &entitlement) {
-                    let key = AvailableEntitlement::key(&entitlement);
-                    found.entry(key).or_insert_with(|| AvailableEntitlement {
-                        entitlement,
-                        integration_name: name.clone(),
-                    });
+            FlowTarget::Bundle(id) => {
+                for target in contents.bundle(id).unwrap_or_default() {
+                    match target {
+                        BundleTarget::Integration(target) => parts.push(target),
+                        BundleTarget::AccessScope(id) => {
+                            scopes.insert(id);
+                        }
+                    }
                 }
             }
         }
     }
+    let mut found = BTreeMap::new();
+    for target in parts {
+        if query.may_include(&target.integration_id, &target.resource_type) {
+            let covers = |entitlement: &Entitlement| targets::covers(target, entitlement);
+            collect(tx, &place_of(target), query, covers, &mut found).await?;
+        }
+    }
+    for id in scopes {
+        let Some(parsed) = contents.query(id) else { continue };
+        let place =
+            Place { integration: query.integration_id.clone(), ..Place::of_queries([parsed]) };
+        let covers = |entitlement: &Entitlement| {
+            is_grantable(entitlement) && contents.scope_selects(id, entitlement)
+        };
+        collect(tx, &place, query, covers, &mut found).await?;
+    }
     Ok(found)
+}
+
+/// Adds what is covered at `place` and passes the filters.
+async fn collect(
+    tx: &mut Tx,
+    place: &Place,
+    query: &AvailableQuery,
+    covers: impl Fn(&Entitlement) -> bool,
+    found: &mut BTreeMap<String, AvailableEntitlement>,
+) -> Result<(), AppError> {
+    walk(tx, place, |integration, entitlement| {
+        if query.passes(integration, entitlement) && covers(entitlement) {
+            found.entry(AvailableEntitlement::key(entitlement)).or_insert_with(|| {
+                AvailableEntitlement {
+                    entitlement: entitlement.clone(),
+                    integration_name: integration.name.clone(),
+                }
+            });
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+impl AvailableQuery {
+    /// Whether resources of this type in this integration can pass.
+    fn may_include(&self, integration: &IntegrationId, resource_type: &String) -> bool {
+        self.integration_id.as_ref().is_none_or(|id| id == integration)
+            && (self.resource_type_ids.is_empty() || self.resource_type_ids.contains(resource_type))
+    }
+
+    fn passes(&self, integration: &Integration, entitlement: &Entitlement) -> bool {
+        let fits = |wanted: Option<&TextMatch>, name: &str| {
+            wanted.is_none_or(|wanted| wildcard::matches(wanted, name))
+        };
+        let Entitlement { resource, permission } = entitlement;
+        let names = &self.permission_names;
+        self.may_include(&integration.id, &resource.resource_type)
+            && fits(self.integration_name.as_ref(), &integration.name)
+            && fits(self.resource_name.as_ref(), &resource.name)
+            && (names.is_empty()
+                || names.iter().any(|wanted| wildcard::matches(wanted, &permission.name)))
+    }
 }

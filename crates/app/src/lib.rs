@@ -29,6 +29,7 @@ pub mod catalogue;
 pub mod config;
 pub mod connector_protocol;
 pub mod connectors;
+mod contents;
 pub mod crash_points;
 pub mod error;
 pub mod flows;

@@ -255,3 +255,32 @@ async fn a_bundle_in_use_is_not_deleted_and_what_it_uses_is_not_either() {
     ground.delete(admin, &format!("{BUNDLES}/{}", id_of(&bundle))).await.done();
     ground.delete(admin, &path).await.done();
 }
+
+#[tokio::test]
+async fn a_bundle_is_asked_for_over_http_and_named_in_what_follows() {
+    let (ground, ..) = shop().await;
+    let ana = ground.somebody("ana", None).await;
+    let sent = json!({"name": "analysts", "access_targets": [tables(&["READ_ONLY"], Value::Null)]});
+    let bundle = ground.post(&ground.admin, BUNDLES, sent).await.ok();
+    let requests = "/api/user/v4/access-requests";
+    let bundles = "/api/user/v1/available-access/bundles";
+    assert_eq!(ground.get(&ana, bundles).await.ok()["items"], json!([]));
+    let ask = json!({"bundle_reference": "Analysts", "entitlements": []});
+    let refused = ground.post(&ana, requests, ask.clone()).await.refused(403, "NoMatchingFlow");
+    assert_eq!(refused["errors"][0]["field"], "bundle_reference");
+
+    let mut readers = flow("readers", "ana", None);
+    readers["access_targets"] = json!([{"bundle": {"bundle_reference": bundle["id"]}}]);
+    ground.post(&ground.admin, FLOWS, readers).await.ok();
+    let shown = ground.get(&ana, &format!("{bundles}?name=ANA*")).await.ok();
+    assert_eq!(shown["items"], json!([{"id": bundle["id"], "name": "analysts"}]));
+    let shown = ground.get(&ana, "/api/user/v1/available-access/entitlements").await.ok();
+    assert_eq!(shown["items"].as_array().unwrap().len(), 2);
+
+    let asked = ground.post(&ana, requests, ask).await.ok()[0].clone();
+    assert_eq!(asked["bundle"], json!({"id": bundle["id"], "name": "analysts"}));
+    let rows = format!("{requests}/{}/entitlements", id_of(&asked));
+    assert_eq!(ground.get(&ana, &rows).await.ok()["items"].as_array().unwrap().len(), 2);
+    let unknown = json!({"bundle_reference": "nothing"});
+    ground.post(&ana, requests, unknown).await.refuses("bundle_reference");
+}

@@ -102,7 +102,7 @@ async fn view(tx: &mut Tx, flow: AccessFlow) -> Result<FlowView, StoreError> {
 }
 
 /// What the targets of a flow name.
-fn named_by_targets(policy: &FlowPolicy) -> Named {
+pub(crate) fn named_by_targets(policy: &FlowPolicy) -> Named {
     let mut named = Named::default();
     for target in &policy.access_targets {
         match target {

@@ -29,7 +29,9 @@ use super::{
     view::{RequestView, view},
 };
 use crate::{
-    Actor, App, Operation, Page, PageRequest, crash_points,
+    Actor, App, Operation, Page, PageRequest,
+    contents::Contents,
+    crash_points,
     error::{AppError, codes},
     jobs,
     lifecycle::{Because, begin_granting, cancel, enter, lock_claims_of},
@@ -293,6 +295,8 @@ async fn verdict(
 ) -> Result<Verdict, AppError> {
     let parties = Parties::read(tx, request).await?;
     let current = tx.find_flow(&request.flow_id).await?;
+    let policies = [&request.flow_policy].into_iter().chain(current.as_ref().map(|f| &f.policy));
+    let contents = Contents::of(tx, policies).await?;
     let entitlements = entitlements_now(tx, units).await?;
     let digest = request_digest(request, units);
     let approvals = tx.approvals_of(&request.id).await?;
@@ -310,6 +314,7 @@ async fn verdict(
         requestor: parties.requestor.facts(),
         grantee: parties.grantee.facts(),
         bundle: request.bundle_id.as_ref(),
+        contents: &contents,
         entitlements: &entitlements,
         unit_count: units.len(),
         duration_sec: request.duration_sec,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
+    bundle::Bundle,
     flow::AccessFlow,
     ids::{IntegrationId, PermissionId, RequestId, ResourceId, UnitId, UserId},
     inventory::Entitlement,
@@ -31,7 +32,9 @@ use super::{
     view::{RequestView, view},
 };
 use crate::{
-    Actor, App, Operation, crash_points,
+    Actor, App, Operation, bundles,
+    contents::{Contents, entitlements_of_bundle},
+    crash_points,
     error::{AppError, codes},
     jobs,
     lifecycle::{begin_granting, enter, lock_claims_of},
@@ -131,13 +134,10 @@ pub async fn request_again(
             if former.requestor_id != actor.user.id {
                 return Err(AppError::not_found());
             }
-            let units = tx.units_of(&former.id).await?;
+            let (bundle_reference, entitlements) = asked_before(tx, &former).await?;
             let command = RequestAccess {
-                bundle_reference: None,
-                entitlements: units
-                    .into_iter()
-                    .map(|unit| (unit.resource_id, unit.permission_id))
-                    .collect(),
+                bundle_reference,
+                entitlements,
                 justification,
                 duration_sec: former.duration_was_asked.then_some(former.duration_sec).flatten(),
                 custom_fields,
@@ -150,6 +150,21 @@ pub async fn request_again(
     app.store().wake().notify(Wake::Tasks);
     app.crash_point(crash_points::REQUEST_FILED);
     Ok(filed)
+}
+
+/// What a request asked for: the bundle, with what it holds by now, or the entitlements. Those of
+/// a bundle that was deleted are asked for one by one.
+async fn asked_before(
+    tx: &mut Tx,
+    former: &AccessRequest,
+) -> Result<(Option<String>, Vec<(ResourceId, PermissionId)>), AppError> {
+    if let Some(bundle) = &former.bundle_id
+        && tx.find_bundle(bundle).await?.is_some()
+    {
+        return Ok((Some(bundle.to_string()), Vec::new()));
+    }
+    let units = tx.units_of(&former.id).await?.into_iter();
+    Ok((None, units.map(|unit| (unit.resource_id, unit.permission_id)).collect()))
 }
 
 /// What [`request_access`] would answer, without storing anything.
@@ -201,8 +216,11 @@ pub async fn dry_run_request(
         .await
 }
 
-/// What was asked, with everything that deciding about it needs.
+/// What was asked, with everything that deciding about it needs. Asked through a bundle, the
+/// entitlements are the bundle's now, and stay so in the request.
 struct Asked {
+    bundle: Option<Bundle>,
+    contents: Contents,
     requestor: Person,
     grantee: Person,
     entitlements: Vec<Entitlement>,
@@ -212,27 +230,30 @@ struct Asked {
 
 impl Asked {
     async fn read(tx: &mut Tx, actor: &Actor, command: &RequestAccess) -> Result<Self, AppError> {
-        if command.bundle_reference.is_some() {
-            return Err(AppError::invalid(
-                "bundle_reference",
-                "no bundle has this id or name; ask for its entitlements one by one",
-            ));
-        }
         let requestor = Person::of(tx, actor.user.clone()).await?;
         let grantee = grantee_of(tx, &actor.user, command.grantee.as_deref()).await?;
-        let entitlements = read_entitlements(tx, &command.entitlements).await?;
+        let bundle = match &command.bundle_reference {
+            Some(reference) => Some(find_bundle(tx, reference).await?),
+            None => None,
+        };
+        let entitlements = match &bundle {
+            Some(bundle) => entitlements_of_bundle(tx, bundle).await?,
+            None => read_entitlements(tx, &command.entitlements).await?,
+        };
         let flows = tx.active_flows().await?;
+        let contents = Contents::of(tx, flows.iter().map(|flow| &flow.policy)).await?;
         let spec = SettingSpec::get("flow_selection").map_err(AppError::internal)?;
         let word = tx.setting(spec).await?;
         let preference = Preference::from_setting(word.as_str().unwrap_or_default());
-        Ok(Self { requestor, grantee, entitlements, flows, preference })
+        Ok(Self { bundle, contents, requestor, grantee, entitlements, flows, preference })
     }
 
     fn split(&self, now: Timestamp, command: &RequestAccess) -> Split<'_> {
         let asking = Asking {
             requestor: self.requestor.facts(),
             grantee: self.grantee.facts(),
-            bundle: None,
+            bundle: self.bundle.as_ref().map(|bundle| &bundle.id),
+            contents: &self.contents,
             duration_sec: command.duration_sec,
             break_glass: command
                 .custom_fields
@@ -243,6 +264,12 @@ impl Asked {
         };
         split(&self.flows, &asking, &self.entitlements)
     }
+}
+
+async fn find_bundle(tx: &mut Tx, reference: &str) -> Result<Bundle, AppError> {
+    bundles::find_by_reference(tx, reference)
+        .await?
+        .ok_or_else(|| AppError::invalid("bundle_reference", "names no bundle by id or name"))
 }
 
 /// Reads the entitlements; one that does not exist is a 400 that names its place.
@@ -298,7 +325,7 @@ async fn file(
     let now = tx.now();
     let split = asked.split(now, command);
     if let Some(refusal) = split.refusal() {
-        return Err(refuse(&refusal, &split));
+        return Err(refuse(&refusal, &split, asked.bundle.is_some()));
     }
     hold_what_it_rests_on(tx, &asked, &split).await?;
     let mut filed = Vec::with_capacity(split.parts.len());
@@ -366,7 +393,7 @@ fn draft(
         duration_sec: granted_duration(&policy, command.duration_sec),
         duration_was_asked: command.duration_sec.is_some(),
         flow_policy: policy,
-        bundle_id: None,
+        bundle_id: asked.bundle.as_ref().map(|bundle| bundle.id.clone()),
         state: RequestState::Initializing,
         state_reason: None,
         justification: command.justification.clone(),
@@ -427,6 +454,7 @@ async fn store(
         "grantee_id": request.grantee_id,
         "flow_id": request.flow_id,
         "flow_version": request.flow_version,
+        "bundle_id": request.bundle_id,
         "duration_sec": request.duration_sec,
         "justification": request.justification,
         "digest": request.digest,
@@ -477,14 +505,17 @@ async fn plan_approval_expiry(tx: &mut Tx, request: &AccessRequest) -> Result<()
     Ok(())
 }
 
-/// The answer to a call that no flow allows, naming the entitlements at fault.
-fn refuse(refusal: &Refusal, split: &Split<'_>) -> AppError {
+/// The answer to a call that no flow allows, naming the entitlements at fault, or the bundle.
+fn refuse(refusal: &Refusal, split: &Split<'_>, by_bundle: bool) -> AppError {
     let text = refusal.to_string();
     let mut error = match refusal {
         Refusal::DurationTooLong { .. } => AppError::refused(codes::DURATION_TOO_LONG, text),
         Refusal::OutsideTimeframe { .. } => AppError::forbidden(codes::OUTSIDE_TIMEFRAME, text),
         Refusal::NoMatchingFlow { .. } => AppError::forbidden(codes::NO_MATCHING_FLOW, text),
     };
+    if by_bundle {
+        return error.with_field("bundle_reference", refusal.to_string());
+    }
     for (place, reason) in &split.refused {
         error = error.with_field(format!("entitlements[{place}]"), reason.to_string());
     }

@@ -25,6 +25,8 @@ pub struct RequestView {
     pub grantee: User,
     /// The governing flow's name, or its id once it is deleted.
     pub flow_name: String,
+    /// The name of the bundle it was asked through; what it was called last once it is deleted.
+    pub bundle_name: Option<String>,
     /// Names of the integrations of its units.
     pub integrations: BTreeMap<IntegrationId, String>,
     /// Decisions so far, oldest first.
@@ -69,6 +71,8 @@ pub(super) async fn view(tx: &mut Tx, request: AccessRequest) -> Result<RequestV
         .find_flow(&request.flow_id)
         .await?
         .map_or_else(|| request.flow_id.to_string(), |flow| flow.name);
+    let bundle = request.bundle_id.iter().cloned().collect::<Vec<_>>();
+    let bundle_name = tx.bundle_names(&bundle).await?.into_values().next();
     let approvals = tx.approvals_of(&request.id).await?;
     let receipts = tx
         .receipts_of_request(&request.id)
@@ -82,6 +86,7 @@ pub(super) async fn view(tx: &mut Tx, request: AccessRequest) -> Result<RequestV
         requestor,
         grantee,
         flow_name,
+        bundle_name,
         integrations,
         approvals,
         asked_approvers: Vec::new(),

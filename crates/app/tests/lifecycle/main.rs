@@ -6,6 +6,7 @@
 
 mod ground;
 
+mod bundles;
 mod deciding;
 mod delivery;
 mod ending;

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    flow::{AccessFlow, FlowPolicy, FlowTarget},
+    flow::{AccessFlow, FlowPolicy},
     ids::{BundleId, UserId},
     inventory::Entitlement,
     policy::{
@@ -17,7 +17,7 @@ use crate::{
         grantees::may_ask_for,
         matching::{PersonFacts, meets},
         selection::check_time,
-        targets::{flow_covers, is_grantable},
+        targets::{Contents, flow_covers, gives_through, is_grantable},
         unbuilt::unsupported_members,
     },
 };
@@ -35,6 +35,8 @@ pub struct Facts<'a> {
     pub grantee: PersonFacts<'a>,
     /// The bundle it was asked through.
     pub bundle: Option<&'a BundleId>,
+    /// What the bundles and access scopes hold that the two policies name, as it is now.
+    pub contents: &'a dyn Contents,
     /// The entitlements as they are now. One that is gone is left out; see `unit_count`.
     pub entitlements: &'a [Entitlement],
     /// How many entitlements the request has.
@@ -170,7 +172,7 @@ fn allowed_by(policy: &FlowPolicy, facts: &Facts<'_>) -> Result<(), NoLongerAllo
     if !may_ask_for(policy, facts.requestor, facts.grantee) {
         return Err(NoLongerAllowed::Grantee);
     }
-    if let Some(lost) = facts.entitlements.iter().find(|one| !gives(policy, facts.bundle, one)) {
+    if let Some(lost) = facts.entitlements.iter().find(|one| !gives(policy, facts, one)) {
         return Err(NoLongerAllowed::NotCovered {
             path: lost.resource.path.clone(),
             permission: lost.permission.name.clone(),
@@ -189,12 +191,10 @@ fn allowed_by(policy: &FlowPolicy, facts: &Facts<'_>) -> Result<(), NoLongerAllo
     })
 }
 
-/// Whether the flow gives the entitlement, by itself or through the bundle it was asked through.
-fn gives(policy: &FlowPolicy, bundle: Option<&BundleId>, entitlement: &Entitlement) -> bool {
-    let Some(bundle) = bundle else {
-        return flow_covers(policy, entitlement);
-    };
-    let mut targets = policy.access_targets.iter();
-    is_grantable(entitlement)
-        && targets.any(|target| matches!(target, FlowTarget::Bundle(id) if id == bundle))
+/// Whether the flow gives the entitlement: through the bundle it was asked through, if it was.
+fn gives(policy: &FlowPolicy, facts: &Facts<'_>, entitlement: &Entitlement) -> bool {
+    match facts.bundle {
+        Some(bundle) => gives_through(policy, bundle, facts.contents, entitlement),
+        None => flow_covers(policy, facts.contents, entitlement),
+    }
 }

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 
 use crate::{
-    flow::{AccessFlow, ConditionSet, FlowPolicy, FlowTarget, FlowTrigger, LogicalOperator},
+    flow::{AccessFlow, ConditionSet, FlowPolicy, FlowTrigger, LogicalOperator},
     ids::{BundleId, FlowId},
     inventory::Entitlement,
     policy::{
@@ -17,7 +17,7 @@ use crate::{
         explanation::{Advantage, ChosenFlow, Explanation, PassedOver, Reason},
         grantees::may_ask_for,
         matching::{PersonFacts, matches, meets},
-        targets::{flow_covers, is_grantable},
+        targets::{Contents, bundle_covers, flow_covers, targets_bundle},
         timeframe::Window,
         unbuilt::{GRANTEE_ATTRIBUTE, is_foreign, unsupported_members},
     },
@@ -35,6 +35,8 @@ pub struct Asking<'a> {
     pub grantee: PersonFacts<'a>,
     /// The bundle it is asked through. The entitlements are then its members.
     pub bundle: Option<&'a BundleId>,
+    /// What the bundles and access scopes hold that the flows name.
+    pub contents: &'a dyn Contents,
     /// Seconds, checked by [`super::ends::check_duration`]; `None` takes the flow's maximum.
     pub duration_sec: Option<i64>,
     /// Whether an emergency was named: `custom_fields.break_glass` is `"true"`.
@@ -306,31 +308,19 @@ fn judge(
 ) -> Result<(), Reason> {
     standing.people.clone()?;
     let policy = &standing.flow.policy;
-    if let Some(bundle) = asking.bundle {
-        let named = |target: &FlowTarget| matches!(target, FlowTarget::Bundle(id) if id == bundle);
-        if !policy.access_targets.iter().any(named) {
-            return Err(Reason::NotThisBundle);
-        }
-        if !is_grantable(entitlement) {
-            return Err(Reason::Target);
-        }
-    } else {
-        let resolvable = |target: &FlowTarget| matches!(target, FlowTarget::Integration(_));
-        let perhaps = !policy.access_targets.iter().all(resolvable);
-        if !perhaps && !flow_covers(policy, entitlement) {
-            return Err(Reason::Target);
-        }
+    let is_covered = match asking.bundle {
+        Some(bundle) if !targets_bundle(policy, bundle) => return Err(Reason::NotThisBundle),
+        Some(bundle) => bundle_covers(bundle, asking.contents, entitlement),
+        None => flow_covers(policy, asking.contents, entitlement),
+    };
+    if !is_covered {
+        return Err(Reason::Target);
     }
     if !standing.unbuilt.is_empty() {
         return Err(Reason::Unbuilt(standing.unbuilt.clone()));
     }
     if policy.trigger != FlowTrigger::SelfServe {
         return Err(Reason::NotSelfServe);
-    }
-    // What could not be resolved is unbuilt today; should it be built without a word here, this
-    // keeps such a flow from governing what it does not name.
-    if asking.bundle.is_none() && !flow_covers(policy, entitlement) {
-        return Err(Reason::Target);
     }
     standing.time.clone()
 }

@@ -1,11 +1,39 @@
 //! What a flow gives: whether its targets cover an entitlement.
 
+use std::fmt;
+
 use crate::{
+    bundle::BundleTarget,
     flow::{
         FlowPolicy, FlowTarget, IntegrationTarget, ResourceScope, ResourceScopeType, ScopeMode,
     },
+    ids::{AccessScopeId, BundleId},
     inventory::{Entitlement, Resource, ResourceStatus},
 };
+
+/// What bundles and access scopes hold, as it was read in the transaction that decides. What is
+/// not known holds nothing.
+pub trait Contents: fmt::Debug {
+    /// The targets of a bundle.
+    fn bundle(&self, id: &BundleId) -> Option<&[BundleTarget]>;
+
+    /// Whether the query of an access scope selects the entitlement, by the plain evaluator.
+    fn scope_selects(&self, id: &AccessScopeId, entitlement: &Entitlement) -> bool;
+}
+
+/// No bundles and no access scopes.
+#[derive(Debug, Clone, Copy)]
+pub struct NoContents;
+
+impl Contents for NoContents {
+    fn bundle(&self, _: &BundleId) -> Option<&[BundleTarget]> {
+        None
+    }
+
+    fn scope_selects(&self, _: &AccessScopeId, _: &Entitlement) -> bool {
+        false
+    }
+}
 
 /// Whether the pair can be given at all: the resource was seen by the last discovery, and the
 /// permission is one of its own type in its own integration.
@@ -16,13 +44,51 @@ pub fn is_grantable(entitlement: &Entitlement) -> bool {
         && permission.resource_type == resource.resource_type
 }
 
-/// Whether any target of the flow covers the entitlement by itself. Bundles and access scopes
-/// cover nothing here: they are resolved to their members first.
-pub fn flow_covers(policy: &FlowPolicy, entitlement: &Entitlement) -> bool {
+/// Whether any target of the flow covers the entitlement. A bundle covers what its own targets
+/// cover, an access scope what its query selects.
+pub fn flow_covers(
+    policy: &FlowPolicy,
+    contents: &dyn Contents,
+    entitlement: &Entitlement,
+) -> bool {
     policy.access_targets.iter().any(|target| match target {
         FlowTarget::Integration(target) => covers(target, entitlement),
-        FlowTarget::Bundle(_) | FlowTarget::AccessScope(_) => false,
+        FlowTarget::Bundle(id) => bundle_covers(id, contents, entitlement),
+        FlowTarget::AccessScope(id) => scope_covers(id, contents, entitlement),
     })
+}
+
+/// Whether the flow gives the entitlement through this very bundle.
+pub fn gives_through(
+    policy: &FlowPolicy,
+    bundle: &BundleId,
+    contents: &dyn Contents,
+    entitlement: &Entitlement,
+) -> bool {
+    targets_bundle(policy, bundle) && bundle_covers(bundle, contents, entitlement)
+}
+
+/// Whether the flow targets the bundle.
+pub fn targets_bundle(policy: &FlowPolicy, bundle: &BundleId) -> bool {
+    let mut targets = policy.access_targets.iter();
+    targets.any(|target| matches!(target, FlowTarget::Bundle(id) if id == bundle))
+}
+
+/// Whether the bundle holds the entitlement now.
+pub fn bundle_covers(
+    bundle: &BundleId,
+    contents: &dyn Contents,
+    entitlement: &Entitlement,
+) -> bool {
+    let targets = contents.bundle(bundle).unwrap_or_default();
+    targets.iter().any(|target| match target {
+        BundleTarget::Integration(target) => covers(target, entitlement),
+        BundleTarget::AccessScope(id) => scope_covers(id, contents, entitlement),
+    })
+}
+
+fn scope_covers(scope: &AccessScopeId, contents: &dyn Contents, entitlement: &Entitlement) -> bool {
+    is_grantable(entitlement) && contents.scope_selects(scope, entitlement)
 }
 
 /// Whether the target covers the entitlement.

@@ -4,16 +4,12 @@
 //! half a policy would be access that the policy does not allow. The list only shrinks.
 
 use crate::{
-    flow::{Condition, ConditionSet, FlowPolicy, FlowTarget, FlowTrigger},
+    flow::{Condition, ConditionSet, FlowPolicy, FlowTrigger},
     policy::matching::{GROUP, MANAGER, USER},
 };
 
 /// The flow is automatic.
 pub const AUTOMATIC_TRIGGER: &str = "trigger: AUTOMATIC";
-/// A target is a bundle.
-pub const BUNDLE_TARGET: &str = "access_targets.bundle";
-/// A target is an access scope.
-pub const ACCESS_SCOPE_TARGET: &str = "access_targets.access_scope";
 /// A requestor condition looks at something else than users and groups.
 pub const REQUESTOR_ATTRIBUTE: &str = "requestors.conditions.type";
 /// A grantee condition does.
@@ -30,8 +26,6 @@ pub const EXTENSIONS: &str = "settings.max_extensions";
 /// Every member whose enforcement is not built yet.
 pub const UNBUILT: &[&str] = &[
     AUTOMATIC_TRIGGER,
-    BUNDLE_TARGET,
-    ACCESS_SCOPE_TARGET,
     REQUESTOR_ATTRIBUTE,
     GRANTEE_ATTRIBUTE,
     APPROVER_ATTRIBUTE,
@@ -49,12 +43,6 @@ pub fn unsupported_members(policy: &FlowPolicy) -> Vec<&'static str> {
 fn says(policy: &FlowPolicy, member: &str) -> bool {
     match member {
         AUTOMATIC_TRIGGER => policy.trigger == FlowTrigger::Automatic,
-        BUNDLE_TARGET => {
-            policy.access_targets.iter().any(|target| matches!(target, FlowTarget::Bundle(_)))
-        }
-        ACCESS_SCOPE_TARGET => {
-            policy.access_targets.iter().any(|target| matches!(target, FlowTarget::AccessScope(_)))
-        }
         REQUESTOR_ATTRIBUTE => has_foreign(&policy.requestors),
         GRANTEE_ATTRIBUTE => policy
             .request_for

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use latchkey_domain::{
+    bundle::BundleTarget,
     flow::{
         AccessFlow, ApprovalMode, ApproverGroup, ApproverPolicy, Condition, ConditionSet,
         FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, IntegrationTarget, LogicalOperator,
         MatchOperator,
     },
     ids::{
-        ApprovalId, FlowId, GroupId, IntegrationId, PermissionId, RequestId, ResourceId, SessionId,
-        UnitId, UserId,
+        AccessScopeId, ApprovalId, BundleId, FlowId, GroupId, IntegrationId, PermissionId,
+        RequestId, ResourceId, SessionId, UnitId, UserId,
     },
     inventory::{Entitlement, Permission, Resource, ResourceStatus},
     people::{Group, User, UserStatus},
-    policy::matching::PersonFacts,
+    policy::{matching::PersonFacts, targets::Contents},
     request::{AccessRequest, Approval, Decision, RequestState, RequestUnit, UnitState},
 };
 
@@ -165,6 +166,42 @@ pub fn tables(permissions: &[&str]) -> FlowTarget {
         permissions: permissions.iter().map(|&name| name.to_owned()).collect(),
         resources_scopes: None,
     })
+}
+
+/// The shop's tables as a part of a bundle, for reading.
+pub fn read_tables() -> BundleTarget {
+    match tables(&["READ_ONLY"]) {
+        FlowTarget::Integration(target) => BundleTarget::Integration(target),
+        other => panic!("{other:?} is no part of an integration"),
+    }
+}
+
+/// One bundle, and an access scope that selects reading one table.
+#[derive(Debug)]
+pub struct Held {
+    pub bundle: BundleId,
+    pub targets: Vec<BundleTarget>,
+    pub scope: Option<(&'static str, &'static str)>,
+}
+
+impl Held {
+    pub fn bundle(name: &str, targets: Vec<BundleTarget>) -> Self {
+        Self { bundle: BundleId::new(name), targets, scope: None }
+    }
+}
+
+impl Contents for Held {
+    fn bundle(&self, id: &BundleId) -> Option<&[BundleTarget]> {
+        (*id == self.bundle).then_some(self.targets.as_slice())
+    }
+
+    fn scope_selects(&self, id: &AccessScopeId, entitlement: &Entitlement) -> bool {
+        self.scope.is_some_and(|(scope, table)| {
+            id.as_str() == scope
+                && entitlement.resource.name == table
+                && entitlement.permission.name == "READ_ONLY"
+        })
+    }
 }
 
 pub fn flow(name: &str, policy: FlowPolicy) -> AccessFlow {

@@ -1,7 +1,8 @@
 //! What is asked again at decision and at grant.
 
 use latchkey_domain::{
-    flow::{AccessFlow, FlowPolicy},
+    flow::{AccessFlow, FlowPolicy, FlowTarget},
+    ids::BundleId,
     inventory::{Entitlement, ResourceStatus},
     policy::{
         approvals::{ApprovedBy, Given},
@@ -12,8 +13,8 @@ use latchkey_domain::{
 
 use crate::{
     builders::{
-        Person, any_of, approved_by, at, decision, digest, entitlement, flow, noon, person, policy,
-        tables, user_is,
+        Held, Person, any_of, approved_by, at, decision, digest, entitlement, flow, noon, person,
+        policy, read_tables, tables, user_is,
     },
     timeframe::office_hours,
 };
@@ -24,6 +25,8 @@ struct Case {
     current: Option<AccessFlow>,
     requestor: Person,
     grantee: Person,
+    bundle: Option<BundleId>,
+    contents: Held,
     entitlements: Vec<Entitlement>,
     duration_sec: Option<i64>,
     people: Vec<Person>,
@@ -39,6 +42,8 @@ impl Case {
             frozen,
             requestor: person("alice"),
             grantee: person("alice"),
+            bundle: None,
+            contents: Held::bundle("b", vec![read_tables()]),
             entitlements: vec![
                 entitlement("orders", "READ_ONLY"),
                 entitlement("carts", "READ_ONLY"),
@@ -76,7 +81,8 @@ impl Case {
             current: self.current.as_ref(),
             requestor: self.requestor.facts(),
             grantee: self.grantee.facts(),
-            bundle: None,
+            bundle: self.bundle.as_ref(),
+            contents: &self.contents,
             entitlements: &self.entitlements,
             unit_count: 2,
             duration_sec: self.duration_sec,
@@ -102,6 +108,31 @@ fn a_request_is_granted_once_its_approvers_agree() {
     assert!(matches!(Case::filed().verdict(), Verdict::Wait(_)));
     let by = ApprovedBy::Approvers(vec![person("bob").user.id]);
     assert_eq!(Case::approved().verdict(), Verdict::Grant(by));
+}
+
+#[test]
+fn a06_what_was_asked_through_a_bundle_must_still_be_in_it_and_the_flow_must_target_it() {
+    let through = |change: fn(&mut Case)| {
+        Case::after(|case| {
+            let bundle = BundleId::new("b");
+            case.frozen.access_targets = vec![FlowTarget::Bundle(bundle.clone())];
+            case.current().policy = case.frozen.clone();
+            case.bundle = Some(bundle);
+            change(case);
+        })
+    };
+    let by = ApprovedBy::Approvers(vec![person("bob").user.id]);
+    assert_eq!(through(|_| {}), Verdict::Grant(by));
+    let not_covered = cancelled(NoLongerAllowed::NotCovered {
+        path: "shop/public/orders".to_owned(),
+        permission: "READ_ONLY".to_owned(),
+    });
+    assert_eq!(through(|case| case.contents.targets.clear()), not_covered);
+    assert_eq!(through(|case| case.contents.bundle = BundleId::new("gone")), not_covered);
+    let direct = through(|case| {
+        case.current().policy.access_targets = vec![tables(&["READ_ONLY"])];
+    });
+    assert_eq!(direct, not_covered, "the same entitlements by another way are another request");
 }
 
 #[test]

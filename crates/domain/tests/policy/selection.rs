@@ -2,20 +2,22 @@
 
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
+    bundle::BundleTarget,
     flow::{AccessFlow, FlowPolicy, FlowTarget, LogicalOperator, MatchOperator},
-    ids::BundleId,
-    inventory::Entitlement,
+    ids::{AccessScopeId, BundleId},
+    inventory::{Entitlement, ResourceStatus},
     policy::{
         explanation::{Advantage, Reason},
         selection::{Asking, Preference, Refusal, is_usable_by, select, split},
+        targets::NoContents,
     },
 };
 use proptest::prelude::*;
 
 use crate::{
     builders::{
-        Person, any_of, approved_by, at, condition, entitlement, flow, noon, person, policy,
-        tables, user_is,
+        Held, Person, any_of, approved_by, at, condition, entitlement, flow, noon, person, policy,
+        read_tables, tables, user_is,
     },
     timeframe::office_hours,
 };
@@ -25,6 +27,7 @@ fn asking(requestor: &Person) -> Asking<'_> {
         requestor: requestor.facts(),
         grantee: requestor.facts(),
         bundle: None,
+        contents: &NoContents,
         duration_sec: Some(600),
         break_glass: false,
         now: noon(),
@@ -206,30 +209,63 @@ fn unbuilt_flows_are_named_to_those_alone_whom_they_may_concern() {
     other_table.settings.require_mfa = true;
     let city = condition("okta_city", MatchOperator::Is, &["Berlin"]);
     let perhaps = FlowPolicy { requestors: any_of(vec![city]), ..policy() };
-    let bundle =
-        FlowPolicy { access_targets: vec![FlowTarget::Bundle(BundleId::new("b"))], ..policy() };
-    let flows = [
-        flow("bobs", bobs),
-        flow("other-table", other_table),
-        flow("by-city", perhaps),
-        flow("by-bundle", bundle),
-    ];
+    let flows = [flow("bobs", bobs), flow("other-table", other_table), flow("by-city", perhaps)];
     let Err(Refusal::NoMatchingFlow { unbuilt }) = chosen(&flows, &asking(&alice)) else {
         panic!("nothing may govern");
     };
     let named: Vec<&str> = unbuilt.iter().map(|flow| flow.flow_name.as_str()).collect();
-    assert_eq!(named, ["by-city", "by-bundle"]);
+    assert_eq!(named, ["by-city"]);
+}
+
+fn target(target: FlowTarget) -> FlowPolicy {
+    FlowPolicy { access_targets: vec![target], ..policy() }
 }
 
 #[test]
 fn an_entitlement_asked_for_through_a_bundle_considers_only_flows_of_that_bundle() {
     let alice = person("alice");
-    let bundle = BundleId::new("analysts");
-    let through = Asking { bundle: Some(&bundle), ..asking(&alice) };
-    let flows = [flow("direct", policy())];
+    let analysts = BundleId::new("analysts");
+    let held = Held::bundle("analysts", vec![read_tables()]);
+    let through = Asking { bundle: Some(&analysts), contents: &held, ..asking(&alice) };
+    let by_bundle = target(FlowTarget::Bundle(analysts.clone()));
+    let other = target(FlowTarget::Bundle(BundleId::new("other")));
+    let flows = [flow("direct", policy()), flow("other", other)];
     let selection = select(&flows, &through, &orders());
     assert!(selection.outcome.is_err());
-    assert_eq!(selection.explanation.passed_over[0].reason, Reason::NotThisBundle);
+    let reasons = selection.explanation.passed_over.into_iter().map(|flow| flow.reason);
+    assert_eq!(reasons.collect::<Vec<_>>(), [Reason::NotThisBundle, Reason::NotThisBundle]);
+    let flows = [flow("direct", policy()), flow("by-bundle", with_approval(by_bundle))];
+    assert_eq!(
+        chosen(&flows, &through),
+        Ok("by-bundle".to_owned()),
+        "not the one of less friction"
+    );
+    let emptied = Held::bundle("analysts", vec![]);
+    let through = Asking { contents: &emptied, ..through };
+    assert!(chosen(&flows, &through).is_err(), "what left the bundle is not given through it");
+}
+
+#[test]
+fn a_flow_gives_the_members_of_its_bundles_and_access_scopes_one_by_one_too() {
+    let alice = person("alice");
+    let bundle = target(FlowTarget::Bundle(BundleId::new("b")));
+    let scope = target(FlowTarget::AccessScope(AccessScopeId::new("s")));
+    let nested = BundleTarget::AccessScope(AccessScopeId::new("s"));
+    let by_part = Held::bundle("b", vec![read_tables()]);
+    let by_scope = Held { scope: Some(("s", "orders")), ..Held::bundle("b", vec![nested]) };
+    for (policy, held, name) in
+        [(&bundle, &by_part, "part"), (&bundle, &by_scope, "nested"), (&scope, &by_scope, "scope")]
+    {
+        let flows = [flow(name, policy.clone())];
+        let with = Asking { contents: held, ..asking(&alice) };
+        assert_eq!(chosen(&flows, &with), Ok(name.to_owned()));
+        assert!(chosen(&flows, &asking(&alice)).is_err(), "unknown things hold nothing");
+        let carts = select(&flows, &with, &entitlement("carts", "ALL"));
+        assert_eq!(carts.explanation.passed_over[0].reason, Reason::Target);
+        let mut gone = orders();
+        gone.resource.status = ResourceStatus::Error;
+        assert!(select(&flows, &with, &gone).outcome.is_err(), "{name}");
+    }
 }
 
 #[test]
@@ -335,6 +371,7 @@ impl World {
             requestor: self.requestor.facts(),
             grantee: self.grantee.facts(),
             bundle: None,
+            contents: &NoContents,
             duration_sec: self.duration_sec,
             break_glass: self.break_glass,
             now: self.now,

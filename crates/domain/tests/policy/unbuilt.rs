@@ -34,17 +34,6 @@ fn flows() -> Vec<(&'static str, FlowPolicy)> {
     vec![
         ("trigger: AUTOMATIC", FlowPolicy { trigger: FlowTrigger::Automatic, ..policy() }),
         (
-            "access_targets.bundle",
-            FlowPolicy { access_targets: vec![FlowTarget::Bundle(BundleId::new("b"))], ..policy() },
-        ),
-        (
-            "access_targets.access_scope",
-            FlowPolicy {
-                access_targets: vec![FlowTarget::AccessScope(AccessScopeId::new("s"))],
-                ..policy()
-            },
-        ),
-        (
             "requestors.conditions.type",
             FlowPolicy { requestors: any_of(vec![user_is("alice"), city.clone()]), ..policy() },
         ),
@@ -84,8 +73,6 @@ fn these_members_are_not_enforced_yet() {
         UNBUILT,
         [
             "trigger: AUTOMATIC",
-            "access_targets.bundle",
-            "access_targets.access_scope",
             "requestors.conditions.type",
             "request_for.grantees.conditions.type",
             "approver_policy.approver_groups.approvers.type",
@@ -129,6 +116,10 @@ fn everything_else_is_enforced() {
                 ],
             )],
         )),
+        access_targets: vec![
+            FlowTarget::Bundle(BundleId::new("b")),
+            FlowTarget::AccessScope(AccessScopeId::new("s")),
+        ],
         timeframe: Some(crate::timeframe::office_hours()),
         grant_duration_in_min: None,
         ..policy()

@@ -71,7 +71,10 @@ impl AccessRequest {
             revocation_date: request.ended_at.map(Into::into),
             custom_fields: request.custom_fields,
             access_groups,
-            bundle: request.bundle_id.map(|id| BundleRef { name: id.to_string(), id: id.into() }),
+            bundle: request.bundle_id.map(|id| BundleRef {
+                name: view.bundle_name.unwrap_or_else(|| id.to_string()),
+                id: id.into(),
+            }),
             id: request.id.into(),
         }
     }

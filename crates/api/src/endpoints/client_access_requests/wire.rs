@@ -359,7 +359,11 @@ impl AccessRequest {
             status: Status::of(view),
             justification: request.justification.clone().unwrap_or_default(),
             access_groups: AccessGroup::all_of(view),
-            bundle: None,
+            bundle: request.bundle_id.as_ref().map(|id| Bundle {
+                id: id.to_string(),
+                name: view.bundle_name.clone().unwrap_or_else(|| id.to_string()),
+                labels: BTreeMap::new(),
+            }),
             challenge: Challenge::of(view),
             duration_in_sec: request.duration_sec.map(seconds32),
             custom_fields: request.custom_fields.clone(),

@@ -1,0 +1,161 @@
+//! What the bundles and access scopes hold that some flows name, read in one transaction: the
+//! plain evaluator decides by it.
+//!
+//! Invariant: it fails closed. What is deleted meanwhile, or whose query cannot be read any more,
+//! holds nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use latchkey_aql::{Query, Subject};
+use latchkey_domain::{
+    bundle::{Bundle, BundleTarget},
+    flow::{FlowPolicy, IntegrationTarget},
+    ids::{AccessScopeId, BundleId, IntegrationId},
+    inventory::Entitlement,
+    policy::targets::{self, covers, is_grantable},
+};
+use latchkey_store::{IntegrationFilter, PageQuery, StoreError, Tx};
+
+use crate::{
+    error::AppError,
+    flows::named_by_targets,
+    members::{Place, walk},
+};
+
+/// The most entitlements that a bundle may come to for it to be asked for at once.
+pub(crate) const MOST_IN_BUNDLE: usize = 1000;
+
+/// Bundles and parsed queries by id.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    bundles: BTreeMap<BundleId, Bundle>,
+    queries: BTreeMap<AccessScopeId, Query>,
+    integration_names: BTreeMap<IntegrationId, String>,
+}
+
+impl Contents {
+    /// What the flows with these policies name.
+    pub(crate) async fn of<'p>(
+        tx: &mut Tx,
+        policies: impl IntoIterator<Item = &'p FlowPolicy>,
+    ) -> Result<Self, StoreError> {
+        let mut bundles = BTreeSet::new();
+        let mut scopes = BTreeSet::new();
+        for policy in policies {
+            let named = named_by_targets(policy);
+            bundles.extend(named.bundles);
+            scopes.extend(named.access_scopes);
+        }
+        let bundles: Vec<BundleId> = bundles.into_iter().collect();
+        Self::read(tx, &bundles, scopes).await
+    }
+
+    async fn read(
+        tx: &mut Tx,
+        bundles: &[BundleId],
+        mut scopes: BTreeSet<AccessScopeId>,
+    ) -> Result<Self, StoreError> {
+        let bundles = tx.find_bundles(bundles).await?;
+        for target in bundles.iter().flat_map(|bundle| &bundle.targets) {
+            if let BundleTarget::AccessScope(id) = target {
+                scopes.insert(id.clone());
+            }
+        }
+        let mut contents = Self::default();
+        let scopes: Vec<AccessScopeId> = scopes.into_iter().collect();
+        for scope in tx.find_access_scopes(&scopes).await? {
+            match latchkey_aql::parse(&scope.query) {
+                Ok(query) => {
+                    contents.queries.insert(scope.id, query);
+                }
+                Err(_) => tracing::warn!(
+                    access_scope.id = %scope.id,
+                    "A stored query cannot be read, so its access scope selects nothing"
+                ),
+            }
+        }
+        if !contents.queries.is_empty() {
+            let (every, whole) = (IntegrationFilter::default(), PageQuery::all());
+            let all = tx.list_integrations(&every, &whole).await?;
+            contents.integration_names = all.into_iter().map(|one| (one.id, one.name)).collect();
+        }
+        contents.bundles = bundles.into_iter().map(|one| (one.id.clone(), one)).collect();
+        Ok(contents)
+    }
+
+    /// The query of an access scope.
+    pub(crate) fn query(&self, id: &AccessScopeId) -> Option<&Query> {
+        self.queries.get(id)
+    }
+}
+
+impl targets::Contents for Contents {
+    fn bundle(&self, id: &BundleId) -> Option<&[BundleTarget]> {
+        self.bundles.get(id).map(|bundle| bundle.targets.as_slice())
+    }
+
+    fn scope_selects(&self, id: &AccessScopeId, entitlement: &Entitlement) -> bool {
+        let integration_name = self.integration_names.get(&entitlement.resource.integration_id);
+        self.queries.get(id).zip(integration_name).is_some_and(|(query, integration_name)| {
+            query.selects(&Subject { entitlement, integration_name })
+        })
+    }
+}
+
+/// The entitlements that a bundle holds now, each once, in the order of its targets; 400 if there
+/// are none, or more than can be asked for at once.
+pub(crate) async fn entitlements_of_bundle(
+    tx: &mut Tx,
+    bundle: &Bundle,
+) -> Result<Vec<Entitlement>, AppError> {
+    let contents = Contents::read(tx, std::slice::from_ref(&bundle.id), BTreeSet::new()).await?;
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for target in &bundle.targets {
+        let (place, query) = match target {
+            BundleTarget::Integration(target) => (place_of(target), None),
+            BundleTarget::AccessScope(id) => match contents.query(id) {
+                Some(query) => (Place::of_queries([query]), Some(query)),
+                None => continue,
+            },
+        };
+        walk(tx, &place, |integration, entitlement| {
+            let integration_name = &integration.name;
+            let is_in = match (target, query) {
+                (BundleTarget::Integration(target), _) => covers(target, entitlement),
+                (_, Some(query)) => {
+                    is_grantable(entitlement)
+                        && query.selects(&Subject { entitlement, integration_name })
+                }
+                (_, None) => false,
+            };
+            let pair = (entitlement.resource.id.clone(), entitlement.permission.id.clone());
+            if is_in && found.len() <= MOST_IN_BUNDLE && seen.insert(pair) {
+                found.push(entitlement.clone());
+            }
+        })
+        .await?;
+    }
+    match found.len() {
+        0 => Err(AppError::invalid(
+            "bundle_reference",
+            "this bundle holds nothing that can be asked for now",
+        )),
+        1..=MOST_IN_BUNDLE => Ok(found),
+        _ => Err(AppError::invalid(
+            "bundle_reference",
+            format!(
+                "this bundle holds more than {MOST_IN_BUNDLE} entitlements; ask for those you \
+                 need one by one"
+            ),
+        )),
+    }
+}
+
+/// Where a part of an integration can be.
+pub(crate) fn place_of(target: &IntegrationTarget) -> Place {
+    let types = BTreeSet::from([target.resource_type.clone()]);
+    let mut place = Place { integration: Some(target.integration_id.clone()), ..Place::default() };
+    place.bounds.resource_types = Some(types);
+    place
+}
