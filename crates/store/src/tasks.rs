@@ -306,28 +306,20 @@ impl Tx {
         Ok(())
     }
 
-    /// Prolongs the leases of a process; returns how many.
-    pub async fn renew_task_leases(
-        &mut self,
-        session: &ConnectorSessionId,
-        until: Timestamp,
-    ) -> Result<u64> {
-        let until = micros(until).min(self.lease_horizon());
-        let sql = "UPDATE tasks SET ready_at = $2 WHERE holder = $1 AND state = 'leased'";
-        self.exec(Sql::with(sql, values![session.as_str(), until])).await
-    }
-
-    /// Prolongs the lease of one delivery; false if it is not the newest, or was answered.
+    /// Prolongs the lease of one delivery; false if it is not the newest, was answered, or is
+    /// another process's.
     pub async fn renew_task_lease(
         &mut self,
+        session: &ConnectorSessionId,
         id: &TaskId,
         lease: i64,
         until: Timestamp,
     ) -> Result<bool> {
         let until = micros(until).min(self.lease_horizon());
         let sql = "UPDATE tasks SET ready_at = $3 WHERE id = $1 AND lease = $2 \
-             AND state = 'leased'";
-        Ok(self.exec(Sql::with(sql, values![id.as_str(), lease, until])).await? > 0)
+             AND state = 'leased' AND holder = $4";
+        let values = values![id.as_str(), lease, until, session.as_str()];
+        Ok(self.exec(Sql::with(sql, values)).await? > 0)
     }
 
     /// Takes back the leases of a process that is gone: its tasks are due now.
@@ -356,17 +348,6 @@ impl Tx {
         self.exec(sql).await
     }
 
-    /// Makes every queued task of an integration due now: its target has just answered.
-    pub async fn hurry_tasks_of_integration(&mut self, integration: &IntegrationId) -> Result<u64> {
-        let sql = Sql::with(
-            "UPDATE tasks SET due = $2, ready_at = $2 WHERE integration_id = $1 \
-             AND state = 'queued' AND ready_at > $2",
-            values![integration.as_str(), micros(self.now())],
-        );
-        self.wake_after(Wake::Tasks);
-        self.exec(sql).await
-    }
-
     /// Forgets every open task of an integration.
     pub async fn delete_tasks_of_integration(
         &mut self,
@@ -374,12 +355,6 @@ impl Tx {
     ) -> Result<u64> {
         let sql = "DELETE FROM tasks WHERE integration_id = $1";
         self.exec(Sql::with(sql, values![integration.as_str()])).await
-    }
-
-    /// Forgets the open apply task of a session; false if there was none.
-    pub async fn delete_task_of_session(&mut self, session: &SessionId) -> Result<bool> {
-        let key = format!("{}:{session}", TaskKind::Apply.as_str());
-        Ok(self.exec(Sql::with("DELETE FROM tasks WHERE open_key = $1", values![key])).await? > 0)
     }
 
     /// Tasks that are not finished, earliest due first.

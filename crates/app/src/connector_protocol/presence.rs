@@ -53,7 +53,8 @@ pub async fn heartbeat(
             }
             let until = now.saturating_add(LEASE).map_err(AppError::internal)?;
             for running in &beat.running {
-                tx.renew_task_lease(&running.id, running.lease, until).await?;
+                let holder = &beat.session_id;
+                tx.renew_task_lease(holder, &running.id, running.lease, until).await?;
             }
             if is_new {
                 let detail = json!({ "session_id": beat.session_id, "version": beat.version });

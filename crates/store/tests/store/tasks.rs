@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use latchkey_domain::ids::{ConnectorId, ConnectorSessionId, IntegrationId, SessionId};
-use latchkey_store::{HeartbeatRow, LeasedTask, NewTask, Result, Store, StoreError, TaskKind};
+use latchkey_store::{HeartbeatRow, LeasedTask, NewTask, Result, Store, StoreError, TaskKind, Tx};
 
 use crate::fixtures::{Ground, on_both};
 
@@ -39,7 +39,7 @@ on_both! {
     a_task_asked_for_while_it_runs_runs_once_more,
     a_lease_that_ran_out_is_given_to_another_and_the_late_one_is_refused,
     a_renewed_lease_holds_and_a_released_one_is_free_at_once,
-    a_failed_task_waits_until_it_is_hurried_or_asked_for_again,
+    a_failed_task_waits_until_it_is_due_or_asked_for_again,
     f05_many_processes_take_each_task_once,
     b07_a_clock_set_back_by_a_day_does_not_keep_leases_for_a_day,
     a_connector_is_connected_while_its_processes_are_heard_of,
@@ -119,7 +119,10 @@ async fn a_lease_that_ran_out_is_given_to_another_and_the_late_one_is_refused(gr
             tx.set_task_version(&taken.id, 7).await?;
             let found = tx.find_leased_task(&taken.id, taken.lease).await?.unwrap();
             assert_eq!(found.desired_version, Some(7));
-            assert!(!tx.renew_task_lease(&late.id, late.lease, taken.lease_until).await?);
+            let (until, [p1, p2]) = (taken.lease_until, ["p1", "p2"].map(ConnectorSessionId::new));
+            assert!(!tx.renew_task_lease(&p1, &late.id, late.lease, until).await?);
+            assert!(!tx.renew_task_lease(&p1, &taken.id, taken.lease, until).await?, "p2 has it");
+            assert!(tx.renew_task_lease(&p2, &taken.id, taken.lease, until).await?);
             Ok(())
         })
         .await
@@ -129,11 +132,12 @@ async fn a_lease_that_ran_out_is_given_to_another_and_the_late_one_is_refused(gr
 async fn a_renewed_lease_holds_and_a_released_one_is_free_at_once(ground: Ground) {
     enqueue(&ground.store, &apply("s", ground.now())).await;
     let process = ConnectorSessionId::new("p1");
-    assert_eq!(lease(&ground.store, "p1", 1).await.len(), 1);
+    let task = lease(&ground.store, "p1", 1).await.pop().unwrap();
     ground.clock.advance(LEASE / 2);
     let until = ground.now() + LEASE;
-    let renewed = ground.store.write(async |tx| tx.renew_task_leases(&process, until).await);
-    assert_eq!(renewed.await.unwrap(), 1);
+    let renew =
+        async |tx: &mut Tx| tx.renew_task_lease(&process, &task.id, task.lease, until).await;
+    assert!(ground.store.write(renew).await.unwrap());
     ground.clock.advance(LEASE / 2);
     assert!(lease(&ground.store, "p2", 1).await.is_empty());
     let freed = ground.store.write(async |tx| tx.release_task_leases(&process).await).await;
@@ -141,7 +145,7 @@ async fn a_renewed_lease_holds_and_a_released_one_is_free_at_once(ground: Ground
     assert_eq!(lease(&ground.store, "p2", 1).await.len(), 1);
 }
 
-async fn a_failed_task_waits_until_it_is_hurried_or_asked_for_again(ground: Ground) {
+async fn a_failed_task_waits_until_it_is_due_or_asked_for_again(ground: Ground) {
     enqueue(&ground.store, &apply("s", ground.now())).await;
     let fail = async |task: &LeasedTask| {
         let due = ground.now() + Duration::from_mins(1);
@@ -153,8 +157,7 @@ async fn a_failed_task_waits_until_it_is_hurried_or_asked_for_again(ground: Grou
     assert!(lease(&ground.store, "p1", 1).await.is_empty());
     let open = ground.store.read(async |tx| tx.list_open_tasks(10).await).await.unwrap();
     assert_eq!((open[0].attempts, open[0].last_error.as_deref()), (1, Some("refused")));
-    let id = IntegrationId::new("shop");
-    ground.store.write(async |tx| tx.hurry_tasks_of_integration(&id).await).await.unwrap();
+    ground.clock.advance(Duration::from_mins(1));
     let task = lease(&ground.store, "p1", 1).await.pop().unwrap();
     enqueue(&ground.store, &apply("s", ground.now())).await;
     fail(&task).await;
