@@ -171,20 +171,6 @@ impl Tx {
             .transpose()
     }
 
-    /// The session with this principal in an integration.
-    pub async fn find_session_by_principal(
-        &mut self,
-        integration: &IntegrationId,
-        principal: &str,
-    ) -> Result<Option<AccessSession>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM access_sessions s WHERE s.integration_id = $1 \
-             AND s.principal = $2"
-        );
-        let sql = Sql::with(&sql, values![integration.as_str(), principal]);
-        self.row(sql).await?.as_ref().map(read_session).transpose()
-    }
-
     /// The session, locked until the transaction ends.
     pub async fn lock_session(&mut self, id: &SessionId) -> Result<Option<AccessSession>> {
         let sql =

@@ -177,13 +177,4 @@ impl Tx {
         );
         self.count(sql).await
     }
-
-    /// Wanted and held units whose end is at or before `until`, earliest first.
-    pub async fn claims_due(&mut self, until: Timestamp, limit: u32) -> Result<Vec<RequestUnit>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM request_units n WHERE n.state IN ('wanted', 'held') \
-             AND n.ends_at <= $1 ORDER BY n.ends_at, n.id LIMIT $2"
-        );
-        self.rows(Sql::with(&sql, values![micros(until), i64::from(limit)]), read_unit).await
-    }
 }

@@ -17,7 +17,7 @@ use crate::{
     actor::Actor,
     authorization::Operation,
     error::{AppError, codes},
-    lifecycle::{Because, UNFINISHED, begin_ending, end_or_cancel, lock_claims_of, settle},
+    lifecycle::{Because, UNFINISHED, begin_ending, end_or_cancel, lock_with_claims, settle},
     trail,
 };
 
@@ -179,11 +179,9 @@ async fn settle_without_proof(
     actor: &Actor,
     id: &RequestId,
 ) -> Result<bool, AppError> {
-    let Some(seen) = tx.find_request(id).await? else { return Ok(false) };
-    let units = tx.units_of(id).await?;
-    lock_claims_of(tx, &seen.grantee_id, &units).await?;
-    let Some(mut request) = tx.lock_request(id).await? else { return Ok(false) };
-    let mut units = tx.units_of(id).await?;
+    let Some((mut request, mut units)) = lock_with_claims(tx, id).await? else {
+        return Ok(false);
+    };
     let claims_left = units.iter().any(|unit| unit.state.is_claim());
     let audit = actor.audit();
     if !claims_left && matches!(request.state, RequestState::Granting | RequestState::Active) {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::AppError,
-    lifecycle::{Because, begin_ending, cancel, give_up_granting, lock_claims_of},
+    lifecycle::{Because, begin_ending, cancel, give_up_granting, lock_with_claims},
 };
 
 /// Runs one job inside the caller's transaction.
@@ -30,14 +30,10 @@ pub(super) async fn run(tx: &mut Tx, job: &Job) -> Result<(), AppError> {
 }
 
 async fn expire_request(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {
-    let Some(seen) = tx.find_request(id).await? else { return Ok(()) };
-    let units = tx.units_of(id).await?;
-    lock_claims_of(tx, &seen.grantee_id, &units).await?;
-    let Some(mut request) = tx.lock_request(id).await? else { return Ok(()) };
+    let Some((mut request, mut units)) = lock_with_claims(tx, id).await? else { return Ok(()) };
     if !matches!(request.state, RequestState::Granting | RequestState::Active) {
         return Ok(());
     }
-    let mut units = tx.units_of(id).await?;
     let because = if request.ends_at.is_some_and(|end| end <= tx.now()) {
         Because::Expired
     } else if units.iter().any(|unit| unit.state.is_claim()) {
@@ -71,15 +67,11 @@ async fn expire_approval(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {
 }
 
 async fn grant_deadline(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {
-    let Some(seen) = tx.find_request(id).await? else { return Ok(()) };
-    let units = tx.units_of(id).await?;
-    lock_claims_of(tx, &seen.grantee_id, &units).await?;
-    let Some(mut request) = tx.lock_request(id).await? else { return Ok(()) };
+    let Some((mut request, mut units)) = lock_with_claims(tx, id).await? else { return Ok(()) };
     let is_due = request.grant_deadline.is_some_and(|deadline| deadline <= tx.now());
     if !is_due || request.state != RequestState::Granting {
         return Ok(());
     }
-    let mut units = tx.units_of(id).await?;
     give_up_granting(tx, &AuditActor::System, &mut request, &mut units).await
 }
 

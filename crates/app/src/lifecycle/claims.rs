@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
-    ids::{IntegrationId, SessionId, UserId},
+    ids::{IntegrationId, RequestId, SessionId, UserId},
     integration::Integration,
-    request::{RequestUnit, UnitState},
+    request::{AccessRequest, RequestUnit, UnitState},
     session::{AccessSession, CredentialsStatus, SessionState},
 };
 use latchkey_store::{NewTask, TaskKind, Tx};
@@ -39,6 +39,22 @@ pub(crate) async fn lock_claims_of(
         tx.lock_grantee(integration, grantee).await?;
     }
     Ok(())
+}
+
+/// A request that is locked, with what it is about: first the (grantee, integration) pairs of its
+/// claims, then the request; then both are read again. `None` without such a request.
+///
+/// The units are the same before and after, because a request never gets others; what may have
+/// changed meanwhile is how they stand.
+pub(crate) async fn lock_with_claims(
+    tx: &mut Tx,
+    id: &RequestId,
+) -> Result<Option<(AccessRequest, Vec<RequestUnit>)>, AppError> {
+    let Some(seen) = tx.find_request(id).await? else { return Ok(None) };
+    let units = tx.units_of(id).await?;
+    lock_claims_of(tx, &seen.grantee_id, &units).await?;
+    let Some(request) = tx.lock_request(id).await? else { return Ok(None) };
+    Ok(Some((request, tx.units_of(id).await?)))
 }
 
 /// The live session of `grantee` in `integration`, or a new one. The pair must be locked.

@@ -11,7 +11,7 @@ use latchkey_domain::{
 use latchkey_store::{PageQuery, RequestFilter, Tx};
 use serde_json::json;
 
-use super::{claims::desired_changed, enter, lock_claims_of, settle};
+use super::{claims::desired_changed, enter, lock_with_claims, settle};
 use crate::{error::AppError, jobs};
 
 /// Why a request ends; the words stand in the audit trail and are shown to people.
@@ -127,11 +127,9 @@ pub(crate) async fn end_or_cancel(
     states: &[RequestState],
     because: &Because,
 ) -> Result<bool, AppError> {
-    let Some(seen) = tx.find_request(id).await? else { return Ok(false) };
-    let units = tx.units_of(id).await?;
-    lock_claims_of(tx, &seen.grantee_id, &units).await?;
-    let Some(mut request) = tx.lock_request(id).await? else { return Ok(false) };
-    let mut units = tx.units_of(id).await?;
+    let Some((mut request, mut units)) = lock_with_claims(tx, id).await? else {
+        return Ok(false);
+    };
     if !states.contains(&request.state) {
         return Ok(false);
     }

@@ -34,7 +34,7 @@ use crate::{
     crash_points,
     error::{AppError, codes},
     jobs,
-    lifecycle::{Because, begin_granting, cancel, enter, lock_claims_of},
+    lifecycle::{Because, begin_granting, cancel, enter, lock_with_claims},
     trail::record,
 };
 
@@ -134,10 +134,8 @@ async fn store_decision(
         .store()
         .write(async |tx: &mut Tx| -> Result<RequestView, AppError> {
             let seen = find_visible(tx, actor, id).await?;
-            let units = tx.units_of(&seen.id).await?;
-            lock_claims_of(tx, &seen.grantee_id, &units).await?;
-            let mut request = tx.lock_request(&seen.id).await?.ok_or_else(AppError::not_found)?;
-            let mut units = tx.units_of(&seen.id).await?;
+            let locked = lock_with_claims(tx, &seen.id).await?;
+            let (mut request, mut units) = locked.ok_or_else(AppError::not_found)?;
             may_say(tx, actor, &request, &said).await?;
             if let Some(seconds) = said.shorten_to_sec {
                 shorten(tx, actor, &mut request, &units, seconds).await?;
