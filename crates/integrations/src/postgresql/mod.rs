@@ -26,6 +26,7 @@ mod groups;
 mod looks;
 mod marker;
 mod names;
+mod oids;
 mod pool;
 mod principal;
 mod quote;
@@ -51,6 +52,7 @@ use latchkey_domain::provisioning::{
 use self::{
     looks::Looks,
     marker::{Marker, PrincipalMarker},
+    oids::Oids,
     pool::Pool,
     settings::Settings,
     turns::Turns,
@@ -86,6 +88,7 @@ pub struct PostgreSql {
     looks: Looks,
     turns: Turns,
     ways: Ways,
+    oids: Oids,
 }
 
 impl PostgreSql {
@@ -104,6 +107,7 @@ impl PostgreSql {
             looks: &self.looks,
             turns: &self.turns,
             ways: &self.ways,
+            oids: &self.oids,
             settings: Settings::read(target)?,
             target,
             work,
@@ -118,6 +122,7 @@ struct Context<'a> {
     looks: &'a Looks,
     turns: &'a Turns,
     ways: &'a Ways,
+    oids: &'a Oids,
     settings: Settings,
     target: &'a Target,
     work: &'a Work,

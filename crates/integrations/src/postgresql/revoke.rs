@@ -329,8 +329,11 @@ impl Last<'_> {
         let mut open = first(3).and_then(|row| number(row, 0)).unwrap_or(1);
         let mut ended = 0;
         if open > 0 && role.is_none() {
-            ended = sessions::end_orphans(control, context.work, Some(oid)).await?;
+            ended = sessions::end_orphans(control, context.work, oid).await?;
             open = sessions::count(control, context.work, oid).await?;
+        }
+        if role.is_none() && open == 0 {
+            context.oids.forget(&context.target.integration_id, &who.principal);
         }
         let holds = answers.get(2).into_iter().flatten();
         Ok(Receipt {
@@ -347,15 +350,50 @@ impl Last<'_> {
     }
 }
 
+/// A session is older than its principal's by more than two clocks can differ: it is not its.
+const CLOCKS_DIFFER_MS: i64 = 5 * 60 * 1000;
+
 /// The receipt where there was no role to begin with.
+///
+/// Its oid went with the role, unless this process remembers it. Where nobody knows it, sessions
+/// of dropped roles that may be its own are told and left to people: they may be another's.
 async fn gone(context: &Context<'_>, who: &Who) -> Result<Receipt, Failure> {
     let work = context.work;
     let places = Places::open(context).await?;
-    // Its oid went with the role, so its sessions cannot be told from those of others.
-    let ended = sessions::end_orphans(&places.control, work, None).await?;
+    let control = &places.control;
+    let integration = &context.target.integration_id;
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-    let rows = places.control.rows(work, sql).await?;
-    places.give_back(context);
+    let rows = control.rows(work, sql).await?;
     let now = rows.first().and_then(|row| number(row, 0)).unwrap_or(0);
-    Ok(Receipt { sessions_ended: ended, ..nothing_left(who, now) })
+    let mut receipt = nothing_left(who, now);
+    if let Some(oid) = context.oids.find(integration, &who.principal) {
+        receipt.sessions_ended = sessions::end_orphans(control, work, oid).await?;
+        receipt.open_sessions = sessions::count(control, work, oid).await?;
+        receipt.notes.push(format!("read back by oid {oid}, which the role had"));
+    } else {
+        let since = born(who).map(|born| born.saturating_sub(CLOCKS_DIFFER_MS));
+        let strays = sessions::orphans(control, work, since).await?;
+        receipt.open_sessions = u32::try_from(strays.len()).unwrap_or(u32::MAX);
+        if !strays.is_empty() {
+            receipt.notes.push(format!(
+                "somebody dropped the role, and sessions of dropped roles are open that may be \
+                 its own: look at them and end them, as in SELECT pg_terminate_backend(pid) FROM \
+                 pg_stat_activity WHERE pid IN ({})",
+                strays.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+    if receipt.open_sessions == 0 {
+        context.oids.forget(integration, &who.principal);
+    }
+    places.give_back(context);
+    Ok(receipt)
+}
+
+/// When the session was made, in milliseconds since 1970 by the server's clock: its id says so
+/// (RFC 9562, version 7).
+fn born(who: &Who) -> Option<i64> {
+    let digits: String = who.session.as_str().chars().filter(|c| *c != '-').collect();
+    let is_dated = digits.get(12..13) == Some("7");
+    digits.get(..12).filter(|_| is_dated).and_then(|time| i64::from_str_radix(time, 16).ok())
 }

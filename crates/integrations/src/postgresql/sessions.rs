@@ -178,16 +178,33 @@ pub(super) async fn count(connection: &Connection, work: &Work, oid: u32) -> Res
     Ok(rows.first().and_then(|row| number(row, 0)).unwrap_or(0))
 }
 
-/// Ends sessions whose role does not exist any more: those of `oid`, or, where it is not known
-/// which role it was, all of them.
+/// Processes of sessions whose role does not exist any more, begun since an instant in
+/// milliseconds since 1970.
+pub(super) async fn orphans(
+    connection: &Connection,
+    work: &Work,
+    since: Option<i64>,
+) -> Result<Vec<i32>, Failure> {
+    // What the provisioner may not see of a session counts as recent.
+    let recent = since.map_or(String::new(), |since| {
+        format!("AND coalesce(backend_start >= to_timestamp({since} / 1000.0), true)")
+    });
+    let sql = format!(
+        "SELECT pid FROM pg_stat_activity WHERE usesysid IS NOT NULL AND NOT EXISTS (SELECT FROM \
+         pg_roles r WHERE r.oid = usesysid) {recent} ORDER BY pid"
+    );
+    let rows = connection.rows(work, &sql).await?;
+    Ok(rows.iter().filter_map(|row| number(row, 0)).collect())
+}
+
+/// Ends sessions of `oid`, a role that does not exist any more.
 pub(super) async fn end_orphans(
     connection: &Connection,
     work: &Work,
-    oid: Option<u32>,
+    oid: u32,
 ) -> Result<u32, Failure> {
-    let whose =
-        oid.map_or_else(|| "usesysid IS NOT NULL".to_owned(), |oid| format!("usesysid = {oid}"));
-    let orphan = format!("{whose} AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = usesysid)");
+    let orphan =
+        format!("usesysid = {oid} AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = usesysid)");
     let rows = connection
         .rows(
             work,

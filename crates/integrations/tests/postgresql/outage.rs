@@ -1,11 +1,11 @@
 //! A server of one's own that goes away and comes back; prepared transactions; a replica.
 
 use latchkey_domain::provisioning::{ClaimState, FaultClass};
-use latchkey_integrations::{ApplyError, Integration};
+use latchkey_integrations::{ApplyError, Integration, postgresql::PostgreSql};
 use latchkey_testkit::systems::{Durability, Postgres, PostgresVersion};
 
 use crate::{
-    contract::{CrashAt, Harness, Session, state, work, work_with},
+    contract::{CrashAt, Harness, Session, fault, state, work, work_with},
     harness::{PgHarness, Place, run},
 };
 
@@ -86,5 +86,58 @@ async fn goes_away_and_comes_back(version: PostgresVersion) {
     let admin = h.admin_in(&h.main).await;
     let prepared = crate::harness::value(&admin, "SELECT count(*) FROM pg_prepared_xacts").await;
     assert_eq!(prepared, "0");
+    drop(server);
+}
+
+#[tokio::test]
+async fn sessions_of_a_role_dropped_by_hand_on_15() {
+    a_role_is_dropped_under_its_sessions(PostgresVersion::V15).await;
+}
+
+#[tokio::test]
+async fn sessions_of_a_role_dropped_by_hand_on_18() {
+    a_role_is_dropped_under_its_sessions(PostgresVersion::V18).await;
+}
+
+/// Who remembers the role's oid ends its sessions and no others. Who does not ends none: what may
+/// be the principal's is told, and the request is not over.
+async fn a_role_is_dropped_under_its_sessions(version: PostgresVersion) {
+    let server =
+        blocking(move || Postgres::start_with(version, Durability::Unsynced).unwrap()).await;
+    let h = PgHarness::on(Place::of(&server)).await;
+    run(&h.admin, "GRANT pg_signal_backend TO latchkey_provisioner").await;
+    let (low, _) = h.low_and_high();
+    let target = h.target();
+    let drop_only = async |principal: &str| {
+        run(&h.admin, &format!("DROP ROLE {principal}")).await;
+    };
+    // Somebody else's session, of a role that is gone.
+    let (foreign, claim) = (Session::new(), low.claim("f", 600));
+    let desired = foreign.desire_login(std::slice::from_ref(&claim), &[]);
+    let login = h.module().apply(&target, &work(), &desired).await.unwrap().credentials.unwrap();
+    let of_another = h.log_in(&login, &low).await.unwrap();
+    drop_only(foreign.principal()).await;
+
+    for remembers in [false, true] {
+        let (session, claim) = (Session::new(), [low.claim("u", 600)]);
+        let desired = session.desire_login(&claim, &[]);
+        let login = h.module().apply(&target, &work(), &desired).await.unwrap();
+        let open = h.log_in(&login.credentials.unwrap(), &low).await.unwrap();
+        drop_only(session.principal()).await;
+        let stranger = PostgreSql::new();
+        let module = if remembers { h.module() } else { &stranger };
+        let applied = module.apply(&target, &work(), &session.desire(&[], &claim)).await.unwrap();
+        if remembers {
+            assert_eq!(state(&applied, "u"), ClaimState::Absent);
+            assert_eq!(applied.receipt.sessions_ended, 1);
+        } else {
+            assert_eq!(state(&applied, "u"), ClaimState::Unknown);
+            assert_eq!(applied.receipt.open_sessions, 2, "its own and the other's");
+            let said = fault(&applied, "u");
+            assert!(said.contains("pg_terminate_backend"), "{said}");
+        }
+        assert_eq!(h.is_open(&open).await, !remembers);
+        assert!(h.is_open(&of_another).await, "another's session was ended");
+    }
     drop(server);
 }
