@@ -162,7 +162,9 @@ async fn store_applied(
     for request_id in touched {
         move_request(tx, actor, &request_id, now).await?;
     }
-    finish_or_repeat(tx, task, &session, &units, now).await
+    let unproven = applied.claims.iter().filter(|claim| claim.state == ClaimState::Unknown);
+    let why = unproven.filter_map(|claim| claim.fault.as_ref()).map(|fault| &*fault.message).next();
+    finish_or_repeat(tx, task, &session, &units, why).await
 }
 
 /// Moves the session's units by what was read back; returns the requests they belong to.
@@ -257,7 +259,7 @@ async fn finish_or_repeat(
     task: &LeasedTask,
     session: &AccessSession,
     units: &[RequestUnit],
-    now: Timestamp,
+    why: Option<&str>,
 ) -> Result<(), AppError> {
     let is_left = session.state != SessionState::Ended
         && (session.state == SessionState::Ending
@@ -270,8 +272,9 @@ async fn finish_or_repeat(
         tx.finish_task(task).await?;
         return Ok(());
     }
-    let due = now.saturating_add(back_off(task.attempts)).map_err(AppError::internal)?;
-    tx.retry_task(task, due, "the target has not confirmed everything yet").await?;
+    let due = tx.now().saturating_add(back_off(task.attempts)).map_err(AppError::internal)?;
+    let why = why.unwrap_or("the target has not confirmed everything yet");
+    tx.retry_task(task, due, why).await?;
     Ok(())
 }
 

@@ -13,7 +13,9 @@ use futures::future::{join, join_all};
 use jiff::Timestamp;
 use latchkey_domain::{
     Rng,
-    provisioning::{ClaimOutcome, ClaimState, DesiredClaim, DesiredPrincipal, FaultClass, Receipt},
+    provisioning::{
+        ClaimOutcome, ClaimState, DesiredClaim, DesiredPrincipal, FaultClass, Receipt, TargetFault,
+    },
 };
 
 use super::{
@@ -104,10 +106,16 @@ async fn once(
 pub(super) fn removed(claims: &[&DesiredClaim], receipt: Receipt) -> Applied {
     let gone = !receipt.can_log_in && receipt.open_sessions == 0 && receipt.holds.is_empty();
     let state = if gone { ClaimState::Absent } else { ClaimState::Unknown };
-    let claims = claims
-        .iter()
-        .map(|claim| ClaimOutcome { unit_id: claim.unit_id.clone(), state, fault: None })
-        .collect();
+    let fault = (!gone).then(|| {
+        let notes = receipt.notes.join("; ");
+        let message = format!("access of {} is not proved to be gone: {notes}", receipt.principal);
+        TargetFault::new(FaultClass::Transient, message)
+    });
+    let outcome = |claim: &&DesiredClaim| {
+        let (unit_id, fault) = (claim.unit_id.clone(), fault.clone());
+        ClaimOutcome { unit_id, state, fault }
+    };
+    let claims = claims.iter().map(outcome).collect();
     Applied { claims, receipt, credentials: None }
 }
 

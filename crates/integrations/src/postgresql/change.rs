@@ -25,6 +25,7 @@ use super::{
     principal::{LOOK_STATEMENTS, PrincipalState, Stop, Who, look, look_sql, timestamp},
     quote,
     revoke::{join_self, revoke},
+    source::Source,
 };
 use crate::{Applied, GeneratedCredentials, Work};
 
@@ -46,8 +47,11 @@ pub(super) struct Change<'a> {
 
 /// What the second round trip is to do.
 struct Statements {
+    /// The role and its memberships; the marker follows.
     sql: String,
     marker: PrincipalMarker,
+    /// Whether the role is a member of something that it should not be a member of.
+    takes: bool,
     /// Which open sessions have to end once it is committed.
     cut: Option<Cut>,
 }
@@ -84,17 +88,53 @@ impl Change<'_> {
             Some(login) => Some(login.ready().await?),
             None => None,
         };
-        let statements = self.statements(control, &plans, &seen, &given, login.as_ref())?;
+        let mut statements = self.statements(control, &plans, &seen, &given, login.as_ref())?;
         work.crash_point("pg.apply.locked").await;
         work.check_lease()?;
-        let sql = format!(
-            "{}{} COMMIT; SELECT count(*) FROM pg_stat_activity WHERE usesysid = \
-             (SELECT oid FROM pg_roles WHERE rolname = {})",
-            statements.sql,
-            look_sql(control, &self.who.principal)?,
+        let mut read_back = self.commit(control, &mut statements, &given).await?;
+        work.crash_point("pg.apply.committed").await;
+        let oid = read_back.state.oid;
+        context.oids.note(&context.target.integration_id, &self.who.principal, oid);
+        if let Some(cut) = statements.cut {
+            let marker = &statements.marker;
+            read_back.ended =
+                cut::end_and_note(context, control, self.who, oid, marker, cut).await?;
+        }
+        let applied = self.outcome(&plans, &given, &read_back, login);
+        places.give_back(context);
+        Ok(applied)
+    }
+
+    /// Changes the role, looks, writes the marker and commits. Where something is taken away, the
+    /// marker is written by what the look shows: a claim whose membership is still there stays
+    /// in it as one that is over, so that the next sweep tries again.
+    async fn commit(
+        &self,
+        control: &Connection,
+        statements: &mut Statements,
+        given: &BTreeMap<&str, (u32, String)>,
+    ) -> Result<ReadBack, Failure> {
+        let work = self.context.work;
+        let role = quote::ident(&self.who.principal)?;
+        let look_again = look_sql(control, &self.who.principal)?;
+        let mut sql = std::mem::take(&mut statements.sql);
+        let mut state = None;
+        if statements.takes {
+            let seen = self.read_back(&control.batch(work, &(sql + &look_again)).await?)?;
+            statements.marker.claims.extend(self.left_over(&seen, given));
+            state = Some(seen);
+            sql = String::new();
+        }
+        sql += &format!("COMMENT ON ROLE {role} IS {};", self.context.comment(&statements.marker)?);
+        if state.is_none() {
+            sql += &look_again;
+        }
+        sql += &format!(
+            " COMMIT; SELECT count(*) FROM pg_stat_activity WHERE usesysid = (SELECT oid FROM \
+             pg_roles WHERE rolname = {})",
             quote::name_literal(&self.who.principal)?
         );
-        let answers = control.batch(work, &sql).await.map_err(|mut failure| {
+        let mut answers = control.batch(work, &sql).await.map_err(|mut failure| {
             if failure.connection_lost {
                 failure.fault = TargetFault::new(
                     FaultClass::Unknown,
@@ -103,17 +143,53 @@ impl Change<'_> {
             }
             failure
         })?;
-        work.crash_point("pg.apply.committed").await;
-        let mut read_back = self.read_back(&answers)?;
-        if let Some(cut) = statements.cut {
-            let oid = read_back.state.oid;
-            let marker = &statements.marker;
-            read_back.ended =
-                cut::end_and_note(context, control, self.who, oid, marker, cut).await?;
-        }
-        let applied = self.outcome(&plans, &given, &read_back, login);
-        places.give_back(context);
-        Ok(applied)
+        let count = answers.pop().unwrap_or_default();
+        // COMMIT.
+        answers.pop();
+        let mut seen = match state {
+            Some(seen) => seen,
+            None => self.read_back(&answers)?,
+        };
+        seen.open = count.first().and_then(|row| number(row, 0)).unwrap_or(0);
+        Ok(seen)
+    }
+
+    /// Claims of the marker that are over while the role is still a member of what gave them.
+    fn left_over<'a>(
+        &'a self,
+        seen: &'a ReadBack,
+        given: &'a BTreeMap<&str, (u32, String)>,
+    ) -> impl Iterator<Item = MarkedClaim> + 'a {
+        let claims = self.own.iter().flat_map(|marker| &marker.claims);
+        claims
+            .filter(|claim| !given.contains_key(claim.unit.as_str()))
+            .filter(|claim| !given.values().any(|(role, _)| *role == claim.role))
+            .filter(|claim| seen.state.memberships.contains_key(&claim.role))
+            .map(|claim| MarkedClaim {
+                end: Some(claim.end.map_or(seen.now, |end| end.min(seen.now))),
+                ..claim.clone()
+            })
+    }
+
+    /// Why a claim that is over is not gone.
+    fn still_there(
+        &self,
+        claim: &DesiredClaim,
+        read_back: &ReadBack,
+        explained: &BTreeSet<u32>,
+    ) -> Option<TargetFault> {
+        let marked = self.own.iter().flat_map(|marker| &marker.claims);
+        let marked = marked.filter(|marked| marked.unit == claim.unit_id).map(|m| m.role).next();
+        let memberships = &read_back.state.memberships;
+        let (role, membership) = match (marked, Source::parse(&claim.source_id)) {
+            (Some(role), _) => (role, memberships.get(&role)?),
+            (None, Ok(Source::Role(name))) => {
+                let named = memberships.iter().find(|(_, membership)| membership.name == name)?;
+                (*named.0, named.1)
+            }
+            _ => return None,
+        };
+        (!explained.contains(&role)).then(|| membership.stays(&self.who.principal))
     }
 
     /// The role that gives a claim. A claim that is in place already keeps its role where the
@@ -161,7 +237,9 @@ impl Change<'_> {
             }
         }
         let mut taken = false;
+        let takes = current.keys().any(|oid| !wanted.contains_key(oid));
         for (oid, membership) in current {
+            // What cannot be taken away is told with the outcome.
             if !wanted.contains_key(oid) && membership.revocable {
                 memberships += &format!("REVOKE {} FROM {role};", quote::ident(&membership.name)?);
                 taken = true;
@@ -182,7 +260,6 @@ impl Change<'_> {
             claims,
         };
         let mut sql = role_statement(&role, state, &marker, login)?;
-        sql += &format!("COMMENT ON ROLE {role} IS {};", self.context.comment(&marker)?);
         if state.is_none_or(|state| !state.reachable) {
             sql += &join_self(control, &role);
         }
@@ -194,7 +271,7 @@ impl Change<'_> {
         } else {
             pending.map(Cut::Before)
         };
-        Ok(Statements { sql, marker, cut })
+        Ok(Statements { sql, marker, takes, cut })
     }
 
     /// A claim with its end on the target's clock; an end that only seems to have moved because
@@ -236,17 +313,12 @@ impl Change<'_> {
     }
 
     fn read_back(&self, answers: &[Rows]) -> Result<ReadBack, Failure> {
-        // The last statements are the look, COMMIT and the count of sessions.
-        let from = answers.len().saturating_sub(LOOK_STATEMENTS + 2);
+        // The last statements are the look.
+        let from = answers.len().saturating_sub(LOOK_STATEMENTS);
         let look = look(answers.get(from..).unwrap_or_default())?;
         let state =
             look.state.ok_or_else(|| refused(format!("{} is gone again", self.who.principal)))?;
-        let open = answers
-            .last()
-            .and_then(|rows| rows.first())
-            .and_then(|row| number(row, 0))
-            .unwrap_or(0);
-        Ok(ReadBack { now: look.now, state, open, ended: 0 })
+        Ok(ReadBack { now: look.now, state, open: 0, ended: 0 })
     }
 
     fn outcome(
@@ -284,14 +356,16 @@ impl Change<'_> {
             let state = if present { ClaimState::Present } else { ClaimState::Absent };
             outcomes.push(ClaimOutcome { unit_id: claim.unit_id.clone(), state, fault });
         }
-        for claim in self.over {
-            let (unit_id, state) = (claim.unit_id.clone(), ClaimState::Absent);
-            outcomes.push(ClaimOutcome { unit_id, state, fault: None });
-        }
         let explained: BTreeSet<u32> = given.values().map(|(oid, _)| *oid).collect();
+        for claim in self.over {
+            let fault = self.still_there(claim, read_back, &explained);
+            let state = if fault.is_some() { ClaimState::Unknown } else { ClaimState::Absent };
+            outcomes.push(ClaimOutcome { unit_id: claim.unit_id.clone(), state, fault });
+        }
         for (oid, membership) in memberships {
             if !explained.contains(oid) {
                 holds.push(format!("member of {} by somebody else's grant", membership.name));
+                notes.push(membership.stays(&self.who.principal).message);
             }
         }
         Applied {

@@ -21,7 +21,7 @@ use super::{
     cut::{self, Cut},
     fault::Failure,
     marker::{MarkedClaim, Marker, PrincipalMarker, State},
-    principal::{Stop, Who, lock_sql, look, look_sql, timestamp},
+    principal::{LOOK_STATEMENTS, Stop, Who, lock_sql, look, look_sql, timestamp},
     quote,
     revoke::{Begun, begin_end, finish},
     sessions,
@@ -89,6 +89,7 @@ pub(super) async fn marked(
                 generation: marker.generation,
             };
             let (oid, awake) = (number(row, 1).unwrap_or(0), flag(row, 3));
+            context.oids.note(&context.target.integration_id, &who.principal, oid);
             all.push(Marked { who, oid, marker, awake, is_whole: false });
         }
     }
@@ -347,24 +348,41 @@ async fn expire_part(context: &Context<'_>, found: &Marked) -> Result<Option<Exp
         return Ok(None);
     }
     let role = quote::ident(&who.principal)?;
+    let is_kept = |role: u32| left.iter().any(|claim| claim.role == role);
     let mut sql = String::new();
-    let mut taken = false;
     for (oid, membership) in &state.memberships {
         let ended = over.iter().any(|claim| claim.role == *oid);
-        let kept = left.iter().any(|claim| claim.role == *oid);
-        if ended && !kept {
+        if ended && !is_kept(*oid) && membership.revocable {
             sql += &format!("REVOKE {} FROM {role};", quote::ident(&membership.name)?);
-            taken = true;
         }
     }
+    // What is still there stays in the marker, so that the next sweep tries again.
+    let answers = control.batch(work, &(sql + &look_sql(control, &who.principal)?)).await?;
+    let from = answers.len().saturating_sub(LOOK_STATEMENTS);
+    let after = look(answers.get(from..).unwrap_or_default())?.state;
+    let after = after.map(|state| state.memberships).unwrap_or_default();
+    let (stuck, gone): (Vec<_>, Vec<_>) =
+        over.into_iter().partition(|claim| after.contains_key(&claim.role) && !is_kept(claim.role));
+    let stays = stuck.iter().find_map(|claim| after.get(&claim.role));
+    let stays = stays.map(|membership| membership.stays(&who.principal));
+    let taken = after != state.memberships;
+    if gone.is_empty() && !taken {
+        control.batch(work, "ROLLBACK").await?;
+        places.give_back(context);
+        return stays.map_or(Ok(None), |fault| Err(fault.into()));
+    }
+    if let Some(fault) = stays {
+        tracing::warn!(principal = %who.principal, error = %fault, "A claim could not be ended.");
+    }
     let cut = if taken { Some(now + 2_000) } else { marker.cut };
-    let marker = PrincipalMarker { claims: left, cut, ..marker };
-    sql += &format!("COMMENT ON ROLE {role} IS {}; COMMIT", context.comment(&marker)?);
+    let claims = left.into_iter().chain(stuck).collect();
+    let marker = PrincipalMarker { claims, cut, ..marker };
+    let sql = format!("COMMENT ON ROLE {role} IS {}; COMMIT", context.comment(&marker)?);
     control.batch(work, &sql).await?;
     work.crash_point("pg.expire.committed").await;
     if taken {
         cut::end_and_note(context, control, who, state.oid, &marker, Cut::Now).await?;
     }
     places.give_back(context);
-    Ok(Some(found.expired(over, timestamp(now))))
+    Ok((!gone.is_empty()).then(|| found.expired(gone, timestamp(now))))
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use latchkey_domain::provisioning::{DesiredPrincipal, Receipt};
+use latchkey_domain::provisioning::{DesiredPrincipal, FaultClass, Receipt, TargetFault};
 
 use super::{
     connection::{Connection, Rows, flag, number, string, text},
@@ -67,6 +67,29 @@ pub(super) struct Membership {
     pub exact: bool,
     /// Whether the provisioner can take it away.
     pub revocable: bool,
+    /// Who gave it, for people.
+    pub grantors: String,
+}
+
+impl Membership {
+    /// Why `principal` is still a member, and what ends that.
+    pub(super) fn stays(&self, principal: &str) -> TargetFault {
+        let Self { name, grantors, .. } = self;
+        let message = if self.revocable {
+            format!(
+                "{principal} is still a member of {name}, because somebody else made it one, too \
+                 (given by {grantors}): run, as a superuser, REVOKE {name} FROM {principal} \
+                 GRANTED BY each of them"
+            )
+        } else {
+            format!(
+                "{principal} is still a member of {name} (given by {grantors}), and the \
+                 provisioner may not change that: run REVOKE {name} FROM {principal}, or GRANT \
+                 {name} TO the provisioner WITH ADMIN OPTION"
+            )
+        };
+        TargetFault::new(FaultClass::Refused, message)
+    }
 }
 
 /// The role as it is.
@@ -112,7 +135,10 @@ pub(super) fn look_sql(connection: &Connection, principal: &str) -> Result<Strin
             "pg_has_role(m.roleid, 'MEMBER WITH ADMIN OPTION')",
         )
     } else {
-        ("bool_and(NOT m.admin_option)", "true")
+        (
+            "bool_and(NOT m.admin_option)",
+            "bool_and(NOT g.rolsuper) OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)",
+        )
     };
     Ok(format!(
         "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint; \
@@ -122,7 +148,8 @@ pub(super) fn look_sql(connection: &Connection, principal: &str) -> Result<Strin
            r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls, \
            shobj_description(r.oid, 'pg_authid'), pg_has_role(r.oid, 'USAGE') \
          FROM pg_roles r WHERE r.rolname = {name}; \
-         SELECT m.roleid, g.rolname, {exact}, {revocable} FROM pg_auth_members m \
+         SELECT m.roleid, g.rolname, {exact}, {revocable}, \
+           string_agg(DISTINCT pg_get_userbyid(m.grantor)::text, ', ') FROM pg_auth_members m \
            JOIN pg_roles g ON g.oid = m.roleid \
            WHERE m.member = (SELECT oid FROM pg_roles WHERE rolname = {name}) \
          GROUP BY m.roleid, g.rolname;"
@@ -140,8 +167,12 @@ pub(super) fn look(answers: &[Rows]) -> Result<Look, Failure> {
     let memberships = members
         .iter()
         .map(|row| {
-            let membership =
-                Membership { name: string(row, 1), exact: flag(row, 2), revocable: flag(row, 3) };
+            let membership = Membership {
+                name: string(row, 1),
+                exact: flag(row, 2),
+                revocable: flag(row, 3),
+                grantors: string(row, 4),
+            };
             (number(row, 0).unwrap_or(0), membership)
         })
         .collect();

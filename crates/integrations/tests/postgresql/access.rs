@@ -293,3 +293,61 @@ pub async fn a_principal_changed_by_hand_is_put_right(h: &PgHarness) {
     assert!(!applied.receipt.principal_exists, "{:?}", applied.receipt);
     assert!(h.left_of(principal).await.is_empty());
 }
+
+/// A membership that the provisioner cannot end is not called gone: the outcome says what to do,
+/// the marker keeps the claim, and a later sweep ends it once it can.
+pub async fn a_claim_that_cannot_be_taken_is_not_called_gone(h: &PgHarness) {
+    let session = Session::new();
+    let principal = session.principal();
+    let (low, other) = (h.low_and_high().0, h.other());
+    let (ends, stays) = (low.claim("ends", 600), other.claim("stays", 600));
+    let target = h.target();
+    let desired = session.desire_login(&[ends.clone(), stays.clone()], &[]);
+    let applied = h.module().apply(&target, &work(), &desired).await.unwrap();
+    assert_eq!(state(&applied, "ends"), ClaimState::Present, "{}", fault(&applied, "ends"));
+    let is_16 = h.value("SELECT current_setting('server_version_num')::int >= 160000").await == "t";
+    let group = h
+        .value(&format!(
+            "SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN \
+             pg_shdepend s ON s.refobjid = g.oid WHERE m.member = '{principal}'::regrole AND \
+             s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND \
+             s.objid = 'public.orders'::regclass"
+        ))
+        .await;
+    // From 16 on somebody else's grant stays; on 15 a membership of a superuser's role does.
+    let (sever, mend) = if is_16 {
+        (
+            format!("GRANT {group} TO {principal}"),
+            format!("REVOKE {group} FROM {principal} GRANTED BY CURRENT_USER"),
+        )
+    } else {
+        (format!("ALTER ROLE {group} SUPERUSER"), format!("ALTER ROLE {group} NOSUPERUSER"))
+    };
+    run(&h.admin, &sever).await;
+    for _ in 0..2 {
+        let desired = session.desire(std::slice::from_ref(&stays), std::slice::from_ref(&ends));
+        let applied = h.module().apply(&target, &work(), &desired).await.unwrap();
+        assert_eq!(state(&applied, "ends"), ClaimState::Unknown, "{:?}", applied.receipt);
+        assert!(fault(&applied, "ends").contains("REVOKE"), "{}", fault(&applied, "ends"));
+        assert_eq!(state(&applied, "stays"), ClaimState::Present);
+        assert!(applied.receipt.notes.iter().any(|note| note.contains(&group)));
+    }
+    let marker = format!("SELECT shobj_description('{principal}'::regrole, 'pg_authid')");
+    assert!(h.value(&marker).await.contains("\"ends\""));
+    let stuck = h.module().expire(&target, &work()).await.unwrap_err();
+    assert!(stuck.message.contains(&group), "{stuck}");
+    run(&h.admin, &mend).await;
+    if is_16 {
+        // What somebody else took back is noticed.
+        let expired = h.module().expire(&target, &work()).await.unwrap();
+        assert_eq!(expired.len(), 1, "{expired:?}");
+    } else {
+        let expired = h.module().expire(&target, &work()).await.unwrap();
+        assert_eq!(expired[0].units, [latchkey_domain::ids::UnitId::new("ends")]);
+    }
+    assert!(!h.value(&marker).await.contains("\"ends\""));
+    let applied = h.module().apply(&target, &work(), &session.desire(&[stays], &[ends])).await;
+    let applied = applied.unwrap();
+    assert_eq!(state(&applied, "ends"), ClaimState::Absent);
+    assert_eq!(state(&applied, "stays"), ClaimState::Present);
+}

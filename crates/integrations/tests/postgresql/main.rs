@@ -70,6 +70,7 @@ on_both_versions! {
     what_cannot_be_given_is_refused_claim_by_claim => access::what_cannot_be_given_is_refused_claim_by_claim;
     a_table_made_anew_is_another_table => access::a_table_made_anew_is_another_table;
     a_table_made_anew_has_groups_of_its_own => access::a_table_made_anew_has_groups_of_its_own;
+    a_claim_that_cannot_be_taken_is_not_called_gone => access::a_claim_that_cannot_be_taken_is_not_called_gone;
     a_group_changed_by_hand_is_repaired_or_refused => access::a_group_changed_by_hand_is_repaired_or_refused;
     a_principal_changed_by_hand_is_put_right => access::a_principal_changed_by_hand_is_put_right;
     f03_claims_end_by_the_targets_clock => ends::claims_end_by_the_targets_clock;
