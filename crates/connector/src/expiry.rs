@@ -137,6 +137,17 @@ impl<'a> Keeper<'a> {
     }
 
     fn sweep_period(&self) -> Duration {
+        let usual = self.usual_period();
+        let described = self.agent.targets.find(self.integration);
+        let module = described
+            .and_then(|target| self.agent.integrations.get(target.integration_type.as_str()));
+        match module.and_then(|module| module.sweep_often_until(self.integration)) {
+            Some(_) => usual.min(self.agent.timing.sweep_when_away),
+            None => usual,
+        }
+    }
+
+    fn usual_period(&self) -> Duration {
         match *self.agent.status.borrow() {
             LinkStatus::Connected => self.agent.timing.sweep,
             LinkStatus::Connecting | LinkStatus::Failing(_) => self.agent.timing.sweep_when_away,

@@ -105,6 +105,12 @@ pub trait Integration: Send + Sync + std::fmt::Debug {
     /// marker and by the target's own clock, has passed.
     async fn expire(&self, target: &Target, work: &Work) -> Result<Vec<Expired>, TargetFault>;
 
+    /// Until when, on [`Clock::monotonic`], [`Integration::expire`] is to be called every few
+    /// seconds, and once after that; `None` if its usual turn will do.
+    fn sweep_often_until(&self, _integration: &IntegrationId) -> Option<Duration> {
+        None
+    }
+
     /// Compares the target with the sessions that may exist there; removes our own principals
     /// that nothing explains when `remove` says so.
     async fn reconcile(

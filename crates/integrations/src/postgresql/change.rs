@@ -88,7 +88,11 @@ impl Change<'_> {
             Some(login) => Some(login.ready().await?),
             None => None,
         };
+        let is_reset = seen.look.state.is_some() && login.is_some();
+        let grace = if is_reset { Some(cut::login_takes(control, work).await?) } else { None };
+        let login = login.map(|login| (login, grace));
         let mut statements = self.statements(control, &plans, &seen, &given, login.as_ref())?;
+        let login = login.map(|(login, _)| login);
         work.crash_point("pg.apply.locked").await;
         work.check_lease()?;
         let mut read_back = self.commit(control, &mut statements, &given).await?;
@@ -214,8 +218,10 @@ impl Change<'_> {
         plans: &[Plan<'_>],
         seen: &Seen,
         given: &BTreeMap<&str, (u32, String)>,
-        login: Option<&NewLogin>,
+        login: Option<&(NewLogin, Option<i64>)>,
     ) -> Result<Statements, Failure> {
+        let grace = login.and_then(|(_, grace)| *grace);
+        let login = login.map(|(login, _)| login);
         let role = quote::ident(&self.who.principal)?;
         let now = seen.look.now;
         let state = seen.look.state.as_ref();
@@ -245,7 +251,7 @@ impl Change<'_> {
                 taken = true;
             }
         }
-        let reset = state.is_some() && login.is_some();
+        let reset = grace.is_some();
         let pending = self.own.as_ref().and_then(|marker| marker.cut);
         let marker = PrincipalMarker {
             installation: self.context.target.installation_id.clone(),
@@ -257,6 +263,10 @@ impl Change<'_> {
             created: self.own.as_ref().map_or(now, |marker| marker.created),
             // Sessions that begin until this is committed may still know the old state.
             cut: if taken || reset { Some(now + 2_000) } else { pending },
+            cut_until: match grace {
+                Some(grace) => Some(now + grace),
+                None => self.own.as_ref().and_then(|marker| marker.cut_until),
+            },
             claims,
         };
         let mut sql = role_statement(&role, state, &marker, login)?;

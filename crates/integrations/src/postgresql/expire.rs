@@ -184,6 +184,13 @@ async fn due(context: &Context<'_>) -> Result<Vec<Marked>, Failure> {
     let places = Places::open(context).await?;
     let (now, all) = marked(context, &places.control).await?;
     places.give_back(context);
+    // Sweeps come often for as long as a marker asks for it, and once after that.
+    let integration = &context.target.integration_id;
+    context.restless.rest(integration);
+    for until in all.iter().filter_map(|found| found.marker.cut_until) {
+        let left = Duration::from_millis(u64::try_from(until - now).unwrap_or(0));
+        context.restless.note(integration, context.work.clock.monotonic().saturating_add(left));
+    }
     let mut due: Vec<Marked> = all.into_iter().filter(|found| is_due(found, now)).collect();
     due.sort_by_key(|found| found.marker.claims.iter().filter_map(|claim| claim.end).min());
     due.truncate(MOST);

@@ -31,6 +31,10 @@ pub(super) struct PrincipalMarker {
     /// right or a password that was taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<i64>,
+    /// Until then such sessions may still appear: their login had begun when the password was
+    /// replaced, and the server lets it end with the old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_until: Option<i64>,
     /// Live claims.
     pub claims: Vec<MarkedClaim>,
 }
@@ -152,6 +156,7 @@ mod tests {
             state: State::Live,
             created: 1,
             cut: None,
+            cut_until: None,
             claims: vec![MarkedClaim { unit: UnitId::new("u"), role: 5, end: Some(9) }],
         });
         assert_eq!(Marker::read(Some(&marker.text())), Some(marker));

@@ -31,6 +31,7 @@ mod pool;
 mod principal;
 mod quote;
 mod reconcile;
+mod restless;
 mod revoke;
 mod rights;
 mod sessions;
@@ -42,11 +43,15 @@ mod turns;
 mod validate;
 mod ways;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use latchkey_domain::provisioning::{
-    AccessDetails, DesiredClaim, DesiredPrincipal, DriftFinding, Finding, KnownSession, TargetFault,
+use latchkey_domain::{
+    ids::IntegrationId,
+    provisioning::{
+        AccessDetails, DesiredClaim, DesiredPrincipal, DriftFinding, Finding, KnownSession,
+        TargetFault,
+    },
 };
 
 use self::{
@@ -54,6 +59,7 @@ use self::{
     marker::{Marker, PrincipalMarker},
     oids::Oids,
     pool::Pool,
+    restless::Restless,
     settings::Settings,
     turns::Turns,
     ways::Ways,
@@ -89,6 +95,7 @@ pub struct PostgreSql {
     turns: Turns,
     ways: Ways,
     oids: Oids,
+    restless: Restless,
 }
 
 impl PostgreSql {
@@ -108,6 +115,7 @@ impl PostgreSql {
             turns: &self.turns,
             ways: &self.ways,
             oids: &self.oids,
+            restless: &self.restless,
             settings: Settings::read(target)?,
             target,
             work,
@@ -123,6 +131,7 @@ struct Context<'a> {
     turns: &'a Turns,
     ways: &'a Ways,
     oids: &'a Oids,
+    restless: &'a Restless,
     settings: Settings,
     target: &'a Target,
     work: &'a Work,
@@ -169,6 +178,10 @@ impl Integration for PostgreSql {
 
     async fn expire(&self, target: &Target, work: &Work) -> Result<Vec<Expired>, TargetFault> {
         expire::expire(&self.context(target, work)?).await
+    }
+
+    fn sweep_often_until(&self, integration: &IntegrationId) -> Option<Duration> {
+        self.restless.until(integration)
     }
 
     async fn reconcile(

@@ -158,6 +158,7 @@ async fn close(
         state: State::Ending,
         created: now,
         cut: None,
+        cut_until: None,
         claims: Vec::new(),
     });
     marker.state = State::Ending;

@@ -109,29 +109,30 @@ async fn roll_back_prepared(
     Ok(())
 }
 
-/// Ends the sessions of `oid` that are open now, or that began before an instant.
+/// Ends the sessions of `oid` that are open now, or that began before an instant; answers how
+/// many, and the instant in milliseconds since 1970.
 pub(super) async fn end_cut(
     connection: &Connection,
     work: &Work,
     oid: u32,
     cut: Cut,
-) -> Result<u32, Failure> {
+) -> Result<(u32, i64), Failure> {
     let cut = match cut {
-        Cut::Before(millis) => format!("to_timestamp({millis} / 1000.0)"),
+        Cut::Before(millis) => millis,
         Cut::Now => {
-            let now = "SELECT extract(epoch FROM clock_timestamp())";
+            let now = "SELECT ceil(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
             let rows = connection.rows(work, now).await?;
-            format!("to_timestamp({})", rows.first().map(|row| string(row, 0)).unwrap_or_default())
+            rows.first().and_then(|row| number(row, 0)).unwrap_or(i64::MAX / 2)
         }
     };
-    let condition = format!("usesysid = {oid} AND backend_start <= {cut}");
+    let condition = format!("usesysid = {oid} AND backend_start <= to_timestamp({cut} / 1000.0)");
     let mut ended = 0;
     for _ in 0..ROUNDS {
         work.check_lease()?;
         let found = ask_to_end(connection, work, &condition).await?;
         ended += found;
         if found == 0 {
-            return Ok(ended);
+            return Ok((ended, cut));
         }
     }
     Err(TargetFault::new(

@@ -9,10 +9,12 @@ use latchkey_domain::{
 };
 use latchkey_integrations::{ApplyError, Integration, postgresql::PostgreSql};
 use latchkey_testkit::wait_for;
+use secrecy::ExposeSecret;
 
 use crate::{
     contract::{CrashAt, Harness, Session, state, work, work_for, work_with},
     harness::{PgHarness, run, value},
+    stalled::Stalled,
 };
 
 const LONG: Duration = Duration::from_mins(1);
@@ -344,4 +346,42 @@ pub async fn a_connection_limit_makes_work_wait(h: &PgHarness) {
         }
     }
     run(&h.admin, &format!("DROP ROLE {narrow}")).await;
+}
+
+/// A login that has begun before a reset ends with the old password. It is ended by the sweeps,
+/// which come often until no such login can be under way any more.
+pub async fn a_login_that_stalls_across_a_reset_is_ended(h: &PgHarness) {
+    let session = Session::new();
+    let (low, _) = h.low_and_high();
+    let claim = [low.claim("u", 600)];
+    let target = h.target();
+    let desired = session.desire_login(&claim, &[]);
+    let old = h.module().apply(&target, &work(), &desired).await.unwrap().credentials.unwrap();
+    let address = (target.config["hostname"].as_str(), target.config["port"].parse().unwrap());
+    let (user, password) = (&old.username, old.password.expose_secret());
+    let mut stalled = Stalled::begin(address, user, &h.main, password).await;
+    let desired = session.desire_login(&claim, &[]);
+    let new = h.module().apply(&target, &work(), &desired).await.unwrap().credentials.unwrap();
+    assert!(h.module().sweep_often_until(&target.integration_id).is_some());
+    assert!(stalled.finish().await, "the server lets it in: the sweep is needed");
+    let open = h.log_in(&new, &low).await.unwrap();
+
+    // Another process sees in the marker what is to be done.
+    let sweeper = PostgreSql::new();
+    assert!(sweeper.expire(&target, &work()).await.unwrap().is_empty());
+    assert!(!stalled.is_open().await, "the old password let somebody in");
+    assert!(h.is_open(&open).await, "the new one is left alone");
+    assert!(sweeper.sweep_often_until(&target.integration_id).is_some());
+
+    // The server gives a login a minute at most; then nothing more is looked for.
+    let marker = format!("SELECT shobj_description('{user}'::regrole, 'pg_authid')");
+    let mut noted: serde_json::Value = serde_json::from_str(&h.value(&marker).await).unwrap();
+    noted["cut_until"] = (noted["cut_until"].as_i64().unwrap() - 120_000).into();
+    run(&h.admin, &format!("COMMENT ON ROLE {user} IS '{noted}'")).await;
+    for _ in 0..2 {
+        sweeper.expire(&target, &work()).await.unwrap();
+    }
+    assert!(!h.value(&marker).await.contains("cut"));
+    assert!(sweeper.sweep_often_until(&target.integration_id).is_none());
+    assert!(h.is_open(&open).await);
 }

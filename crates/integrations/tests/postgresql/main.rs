@@ -19,6 +19,7 @@ mod hostile;
 mod inventory;
 mod objects;
 mod outage;
+mod stalled;
 mod transport;
 
 use latchkey_integrations::postgresql::CRASH_POINTS;
@@ -75,6 +76,7 @@ on_both_versions! {
     a_principal_changed_by_hand_is_put_right => access::a_principal_changed_by_hand_is_put_right;
     f03_claims_end_by_the_targets_clock => ends::claims_end_by_the_targets_clock;
     native_expiry_refuses_logins_without_any_connector => ends::native_expiry_refuses_logins;
+    a_login_that_stalls_across_a_reset_is_ended => ends::a_login_that_stalls_across_a_reset_is_ended;
     f01_killed_while_ending_access => ends::killed_while_ending_access;
     many_ends_in_one_second => ends::many_ends_in_one_second;
     many_are_revoked_at_once => ends::many_are_revoked_at_once;
