@@ -49,7 +49,8 @@ macro_rules! uses {
     )*};
 }
 uses! {
-    ReadUsers ReadGroups ManageGroups ReadFlows ManageFlows ReadBundles ManageBundles
+    ReadUsers ManageIdentityAttributes ReadGroups ManageGroups ReadFlows ManageFlows
+    ReadBundles ManageBundles
     ReadAccessScopes ManageAccessScopes PreviewAccessScope ReadConnectors ManageConnectors
     ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags
     ReadAvailableAccess RequestAccess DryRunRequest

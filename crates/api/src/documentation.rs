@@ -36,6 +36,8 @@ const TAGS: &[(&str, &str)] = &[
     ("Connectors", "Agents that reach the resources."),
     ("Groups", "User groups."),
     ("Users", "People."),
+    ("Attributes", "Identity attributes that conditions look at."),
+    ("Identities", "What conditions can name, and attributes of people."),
     ("Latchkey", "Operations of our own, beside the common wire format."),
     ("Connector Protocol", "What connectors and the server say to each other."),
 ];

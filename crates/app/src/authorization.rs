@@ -82,8 +82,10 @@ const ANY_ROLE: &[Role] = &Role::ALL;
 const NO_ROLE: &[Role] = &[];
 
 operations! {
-    /// List and read users.
+    /// List and read users, and what is known about them.
     ReadUsers: Admin, ANY_ROLE, Read;
+    /// Set and drop attributes of users.
+    ManageIdentityAttributes: Admin, ADMIN, Admin;
     /// Create a user.
     CreateUser: Admin, ADMIN, Admin;
     /// Switch a user off and end all that hangs on the user.

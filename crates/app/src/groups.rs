@@ -96,7 +96,7 @@ pub async fn create_group(
             let detail = json!({ "name": group.name, "members": members });
             let id = group.id.as_str();
             trail::record(tx, &actor.audit(), "group.created", "group", id, detail).await?;
-            pins::pin_waiting_conditions(tx, &actor.audit(), NewIdentity::Group(&group)).await?;
+            pins::pin_waiting_conditions(tx, &actor.audit(), &[NewIdentity::Group(&group)]).await?;
             Ok(GroupView { group, source_integration_name: None })
         })
         .await
@@ -120,7 +120,7 @@ pub async fn rename_group(
             trail::record(tx, &actor.audit(), "group.renamed", "group", id.as_str(), detail)
                 .await?;
             group.name = name;
-            pins::pin_waiting_conditions(tx, &actor.audit(), NewIdentity::Group(&group)).await?;
+            pins::pin_waiting_conditions(tx, &actor.audit(), &[NewIdentity::Group(&group)]).await?;
             Ok(GroupView { group, source_integration_name: None })
         })
         .await

@@ -19,6 +19,7 @@ use latchkey_store::Store;
 pub mod access_scopes;
 pub mod activity;
 pub mod actor;
+pub mod attributes;
 pub mod audit;
 pub mod authenticate;
 pub mod authorization;

@@ -3,6 +3,8 @@
 //! Invariant: switching a person off ends all that hangs on the person (tokens, pending
 //! requests, live access) in the same transaction; nothing waits for a sweep.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use latchkey_domain::{
     ids::{IntegrationId, UserId},
     people::{Role, User, UserStatus, normalize_email},
@@ -13,6 +15,7 @@ use serde_json::json;
 use crate::{
     App,
     actor::Actor,
+    attributes,
     authorization::Operation,
     error::{AppError, FieldError},
     flows::pins::{self, NewIdentity},
@@ -21,13 +24,15 @@ use crate::{
     roles, texts, trail,
 };
 
-/// A user with the name of the identity source.
+/// A user with what is known about the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserView {
     /// The user.
     pub user: User,
     /// The identity source's name now; `None` for users made here.
     pub source_integration_name: Option<String>,
+    /// Attributes by type: what was set here, and what sources say.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A new user.
@@ -120,11 +125,7 @@ pub async fn list_users(
         .read(async |tx| {
             let rows = tx.list_users(&filter, &page.query()).await?;
             let page = page.page(rows, |user| PageKey::new(user.created_at, user.id.as_str()));
-            let mut items = Vec::with_capacity(page.items.len());
-            for user in page.items {
-                items.push(view(tx, user).await?);
-            }
-            Ok(Page { items, next: page.next })
+            Ok(Page { items: views(tx, page.items).await?, next: page.next })
         })
         .await
 }
@@ -135,7 +136,7 @@ pub async fn get_user(app: &App, actor: &Actor, reference: &str) -> Result<UserV
     app.store()
         .read(async |tx| {
             let user = find_by_reference(tx, reference).await?.ok_or_else(AppError::not_found)?;
-            Ok(view(tx, user).await?)
+            views(tx, vec![user]).await?.pop().ok_or_else(AppError::not_found)
         })
         .await
 }
@@ -182,7 +183,7 @@ pub(crate) fn new_user(
         first_name: first_name.trim().to_owned(),
         last_name: last_name.trim().to_owned(),
         status: UserStatus::Active,
-        roles: std::collections::BTreeSet::new(),
+        roles: BTreeSet::new(),
         source_integration_id: None,
         source_id: None,
         manager_id: None,
@@ -202,13 +203,29 @@ pub(crate) async fn insert_user(tx: &mut Tx, actor: &Actor, user: &User) -> Resu
     tx.insert_user(user).await?;
     let detail = json!({ "email": user.email });
     trail::record(tx, &actor.audit(), "user.created", "user", user.id.as_str(), detail).await?;
-    pins::pin_waiting_conditions(tx, &actor.audit(), NewIdentity::User(user)).await
+    pins::pin_waiting_conditions(tx, &actor.audit(), &[NewIdentity::User(user)]).await
 }
 
-async fn view(tx: &mut Tx, user: User) -> Result<UserView, StoreError> {
-    let source_integration_name = match &user.source_integration_id {
-        Some(id) => tx.find_integration(id).await?.map(|integration| integration.name),
-        None => None,
-    };
-    Ok(UserView { user, source_integration_name })
+/// The views of users, in their order.
+async fn views(tx: &mut Tx, users: Vec<User>) -> Result<Vec<UserView>, StoreError> {
+    let ids: Vec<UserId> = users.iter().map(|user| user.id.clone()).collect();
+    let managers: BTreeSet<UserId> =
+        users.iter().filter_map(|user| user.manager_id.clone()).collect();
+    let managers = tx.find_users(&managers.into_iter().collect::<Vec<_>>()).await?;
+    let managers: BTreeMap<&UserId, &User> =
+        managers.iter().map(|manager| (&manager.id, manager)).collect();
+    let sources = users.iter().filter_map(|user| user.source_integration_id.clone());
+    let names = attributes::source_names(tx, sources).await?;
+    let mut known = tx.attributes_of_users(&ids).await?;
+    let views = users.into_iter().map(|user| {
+        let manager = user.manager_id.as_ref().and_then(|id| managers.get(id).copied());
+        let of_user = known.remove(&user.id).unwrap_or_default();
+        let source = user.source_integration_id.as_ref();
+        UserView {
+            attributes: attributes::shown(of_user, manager),
+            source_integration_name: source.and_then(|id| names.get(id).cloned()),
+            user,
+        }
+    });
+    Ok(views.collect())
 }

@@ -79,6 +79,8 @@ ids! {
     UserId,
     /// A group of users, managed here or synced from an identity source.
     GroupId,
+    /// A value of an identity attribute, such as `okta_city` = `Berlin`.
+    AttributeValueId,
     /// An API token.
     TokenId,
     /// A connector: free text chosen by the operator, such as `prod-eu`.
@@ -133,6 +135,32 @@ impl PermissionId {
         ]);
         Self(digest.chars().take(32).collect())
     }
+}
+
+impl AttributeValueId {
+    /// The id of a value that was set here. The value is its text, without letter case.
+    pub fn derive(attribute_type: &str, text: &str) -> Self {
+        Self::of(&[b"attribute", attribute_type.as_bytes(), same_text(text).as_bytes()])
+    }
+
+    /// The id of a value that `source` knows by `source_id`; its text may change.
+    pub fn derive_from_source(
+        attribute_type: &str,
+        source: &IntegrationId,
+        source_id: &str,
+    ) -> Self {
+        let source = source.0.as_bytes();
+        Self::of(&[b"sourced", attribute_type.as_bytes(), source, source_id.as_bytes()])
+    }
+
+    fn of(parts: &[&[u8]]) -> Self {
+        Self(hex_digest(parts).chars().take(32).collect())
+    }
+}
+
+/// A text in the form in which texts of identities are compared: trimmed, in lower case.
+pub fn same_text(text: &str) -> String {
+    text.trim().to_lowercase()
 }
 
 /// SHA-256 over length-prefixed parts, so that no two lists of parts share a digest.

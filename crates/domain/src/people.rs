@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{GroupId, IntegrationId, TokenId, UserId};
+use crate::ids::{AttributeValueId, GroupId, IntegrationId, TokenId, UserId};
 
 /// Whether a person may act and hold access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,62 @@ pub struct Group {
     pub source_id: Option<String>,
     /// When the group was first known.
     pub created_at: Timestamp,
+}
+
+/// A value of an identity attribute other than user and group, such as `okta_city` = `Berlin`. It
+/// is an identity of its own, which many people may have; what was set here and what a source
+/// says are two identities, even with the same text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeValue {
+    /// Derived: from the text, or from the source's id for it.
+    pub id: AttributeValueId,
+    /// Its type, as conditions name it.
+    pub attribute_type: String,
+    /// The text that people see; compared without letter case.
+    pub value: String,
+    /// The identity source that says so; `None` when set here.
+    pub source_integration_id: Option<IntegrationId>,
+    /// The value's id in that source.
+    pub source_id: Option<String>,
+    /// When it was first known.
+    pub created_at: Timestamp,
+}
+
+/// A person's value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonAttribute {
+    /// The value.
+    pub identity: AttributeValue,
+    /// Its text as it was sent for this person; may differ in letter case.
+    pub text: String,
+}
+
+/// What can be named in a condition: a user, a group or a value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Which of them.
+    pub kind: IdentityKind,
+    /// Its id here.
+    pub id: String,
+    /// The user's address, the group's name or the attribute's text.
+    pub value: String,
+    /// The identity source it comes from; `None` when made here.
+    pub source_integration_id: Option<IntegrationId>,
+    /// Its id in that source.
+    pub source_id: Option<String>,
+    /// When it was first known.
+    pub created_at: Timestamp,
+}
+
+/// A kind of identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityKind {
+    /// A user.
+    User,
+    /// A group.
+    Group,
+    /// A value of an attribute of this type.
+    Attribute(String),
 }
 
 /// A role in the admin area. What each may do: `docs/api.md`, "Roles".

@@ -1,6 +1,6 @@
 //! Groups of people, and who is in them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_domain::{
     ids::{GroupId, IntegrationId, UserId},
@@ -143,6 +143,26 @@ impl Tx {
         sql.and_eq("m.user_id", Some(user.as_str()));
         PageQuery::all().apply(&mut sql, "g.created_at", "g.id");
         self.rows(sql, read_group).await
+    }
+
+    /// The groups these people are in, oldest first; people without any are left out.
+    pub async fn groups_of_users(
+        &mut self,
+        users: &[UserId],
+    ) -> Result<BTreeMap<UserId, Vec<Group>>> {
+        let mut found: BTreeMap<UserId, Vec<Group>> = BTreeMap::new();
+        for users in users.chunks(CHUNK) {
+            let mut sql = Sql::new(&format!(
+                "SELECT m.user_id, {COLUMNS} FROM group_members m \
+                 JOIN user_groups g ON g.id = m.group_id WHERE m.user_id IN "
+            ));
+            sql.list(users.iter().map(UserId::as_str)).push(" ORDER BY g.created_at, g.id");
+            let read = |row: &Row| Ok((UserId::new(row.text("user_id")?), read_group(row)?));
+            for (user, group) in self.rows(sql, read).await? {
+                found.entry(user).or_default().push(group);
+            }
+        }
+        Ok(found)
     }
 
     /// The ids of the members, sorted.

@@ -8,6 +8,7 @@
 
 mod access_scopes;
 mod activity;
+mod attributes;
 mod audit;
 mod audit_chain;
 mod audit_verify;
@@ -43,6 +44,7 @@ mod wake;
 
 pub use access_scopes::AccessScopeFilter;
 pub use activity::{ActivityQuery, ActivityRequest, ActivityUnit, ActivityUnitQuery};
+pub use attributes::IdentityFilter;
 pub use audit::{AuditFilter, AuditRecord};
 pub use audit_chain::{AUDIT_CHAINER_LEASE, AuditHead};
 pub use audit_verify::{AuditProblem, AuditReport, RecordName, VerifyOptions};

@@ -22,7 +22,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 5, name: "audit", sql: include_str!("../migrations/0005_audit.sql") },
     Step { version: 6, name: "activity", sql: include_str!("../migrations/0006_activity.sql") },
     Step { version: 7, name: "bundles", sql: include_str!("../migrations/0007_bundles.sql") },
+    Step { version: 8, name: "attributes", sql: include_str!("../migrations/0008_attributes.sql") },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 7;
+pub(crate) const LATEST: i64 = 8;

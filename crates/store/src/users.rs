@@ -203,6 +203,14 @@ impl Tx {
         Ok(self.exec(Sql::with(sql, values![id.as_str(), role.as_str()])).await? > 0)
     }
 
+    /// Says who the person's manager is, if anybody.
+    pub async fn set_manager(&mut self, id: &UserId, manager: Option<&UserId>) -> Result<()> {
+        let sql = "UPDATE users SET manager_id = $2 WHERE id = $1";
+        let manager = manager.map(UserId::as_str);
+        self.exec(Sql::with(sql, values![id.as_str(), manager])).await?;
+        Ok(())
+    }
+
     /// The people whose manager this is, oldest first.
     pub async fn users_managed_by(&mut self, manager: &UserId) -> Result<Vec<User>> {
         let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM users u WHERE TRUE"));

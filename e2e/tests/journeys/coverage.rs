@@ -120,7 +120,8 @@ async fn d05_every_admin_operation_refuses_a_person_without_a_role() {
     installation.start(&[]).await;
     let rita = installation.person("rita");
     for operation in operations(&Caller::new(installation.port, None)).await {
-        if !operation.path.starts_with("/api/admin/") {
+        let needs_role = ["/api/admin/", "/api/v1/", "/api/v2/", "/api/v3/"];
+        if !needs_role.iter().any(|prefix| operation.path.starts_with(prefix)) {
             continue;
         }
         let body = json!({});
@@ -164,6 +165,44 @@ impl Auditor<'_> {
         self.seen.push(format!("{method} {template}"));
         answer
     }
+}
+
+/// What the older paths change, and what they alone can.
+async fn change_by_older_paths(
+    auditor: &mut Auditor<'_>,
+    admin: &Caller,
+    shop: &Shop,
+    integration: &str,
+) {
+    let body = json!({
+        "name": "older", "type": "postgresql", "provisioner_id": "local",
+        "metadata": shop.config(),
+        "secret_config": { "type": "APONO", "parameters": {
+            "username": shop.provisioner, "password": shop.password,
+        }},
+    });
+    let integrations = "/api/v2/integrations";
+    let older = auditor.call(admin, Method::POST, integrations, "", Some(body.clone())).await;
+    let older = older["id"].as_str().unwrap().to_owned();
+    let one = "/api/v2/integrations/{id}";
+    auditor.call(admin, Method::PUT, one, &older, Some(body)).await;
+    let refresh = "/api/v2/integrations/{id}/refresh";
+    auditor.call(admin, Method::POST, refresh, &older, None).await;
+    auditor.call(admin, Method::DELETE, one, &older, None).await;
+
+    let found = admin.get(&format!("/api/v3/integrations/{integration}/resources")).await;
+    let resource = found["data"][0]["id"].as_str().unwrap().to_owned();
+    let tags = "/api/v3/integrations/resources/{resource_id}/user-tags";
+    let path = tags.replace("{resource_id}", &resource);
+    let body = json!({ "tags": { "team": "makers" } });
+    auditor.call(admin, Method::PUT, &path, "", Some(body)).await;
+    auditor.seen.push(format!("PUT {tags}"));
+
+    let attributes = "/api/v2/bulk/identities/attributes";
+    let body = json!([{ "email": "rita@example.com", "attributes": { "okta_city": "Berlin" } }]);
+    auditor.call(admin, Method::PUT, attributes, "", Some(body)).await;
+    let body = json!([{ "email": "rita@example.com", "attribute_types": ["okta_city"] }]);
+    auditor.call(admin, Method::DELETE, attributes, "", Some(body)).await;
 }
 
 #[tokio::test]
@@ -228,6 +267,8 @@ async fn every_operation_that_changes_something_leaves_an_audit_record() {
     let one = "/api/admin/v4/integrations/{id}";
     auditor.call(&admin, Method::PUT, one, &other, Some(body)).await;
     auditor.call(&admin, Method::DELETE, one, &other, None).await;
+
+    change_by_older_paths(&mut auditor, &admin, &shop, &integration).await;
 
     // Requests and sessions.
     let request = ask(&rita, "orders", "READ_ONLY", None).await;

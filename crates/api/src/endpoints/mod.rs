@@ -11,6 +11,7 @@ mod access_flows_v2;
 mod access_requests_v4;
 mod access_scopes_v1;
 mod access_sessions_v1;
+mod attributes_v1;
 mod available_access_v1;
 mod bundles_v2;
 mod client_access_requests;
@@ -18,6 +19,8 @@ mod connector_protocol;
 mod connectors_v2;
 mod connectors_v3;
 mod groups_v1;
+mod identities_v2;
+mod identity_attributes_v2;
 mod integration_target_v1;
 mod integrations_catalog_v2;
 mod integrations_v2;
@@ -46,6 +49,9 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         connectors_v2::routes(),
         groups_v1::routes(),
         users_v3::routes(),
+        attributes_v1::routes(),
+        identities_v2::routes(),
+        identity_attributes_v2::routes(),
         users_v2::routes(),
         connector_protocol::routes(),
     ]

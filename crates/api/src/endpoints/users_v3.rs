@@ -62,7 +62,7 @@ pub struct User {
     pub source_integration_id: Option<String>,
     /// Name of the identity source.
     pub source_integration_name: Option<String>,
-    /// Attributes from the identity source.
+    /// Attributes by type: what was set here, and what identity sources say. Null without any.
     pub attributes: Option<std::collections::BTreeMap<String, String>>,
 }
 
@@ -79,7 +79,7 @@ impl From<UserView> for User {
             roles: user.roles.iter().map(ToString::to_string).collect(),
             source_integration_id: user.source_integration_id.map(Into::into),
             source_integration_name: view.source_integration_name,
-            attributes: None,
+            attributes: Some(view.attributes).filter(|attributes| !attributes.is_empty()),
         }
     }
 }

@@ -194,6 +194,11 @@ async fn change_policy(ground: &Ground) {
     let members = json!({"members_emails": ["bob@example.com"]});
     ground.put(admin, &format!("{group}/members"), members).await.done();
     ground.delete(admin, &group).await.done();
+    let attributes = "/api/v2/bulk/identities/attributes";
+    let rows = json!([{"email": "ana@example.com", "attributes": {"okta_city": "Berlin"}}]);
+    ground.put(admin, attributes, rows).await.ok();
+    let rows = json!([{"email": "ana@example.com", "attribute_types": ["okta_city"]}]);
+    ground.call("DELETE", admin, attributes, Some(rows)).await.ok();
     change_bundles(ground).await;
 }
 

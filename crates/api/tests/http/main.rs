@@ -6,6 +6,7 @@
 )]
 
 mod access_scopes;
+mod attributes;
 mod bundles;
 mod connectors_and_integrations;
 mod coverage;

@@ -8,8 +8,10 @@ use latchkey_domain::{
     audit::AuditActor,
     flow::{AccessFlow, Condition, FlowPolicy, MatchOperator},
     ids::GroupId,
-    people::{Group, User, normalize_email},
-    policy::matching::{GROUP, USER, names_group, names_user},
+    people::{AttributeValue, Group, User, normalize_email},
+    policy::matching::{
+        GROUP, MANAGER, OWNER, USER, WEBHOOK, names_attribute, names_group, names_user,
+    },
 };
 use latchkey_store::{PageQuery, StoreError, Tx};
 use serde_json::{Value, json};
@@ -47,33 +49,41 @@ pub(crate) enum NewIdentity<'a> {
     User(&'a User),
     /// A group.
     Group(&'a Group),
+    /// A value of an attribute.
+    Attribute(&'a AttributeValue),
 }
 
 impl NewIdentity<'_> {
     /// The identity's id, if `value` of this condition means it.
     fn meant_by(self, value: &str, condition: &Condition) -> Option<String> {
         match (self, condition.attribute_type.as_str()) {
-            (Self::User(user), USER) if names_user(value, user, condition) => {
+            (Self::User(user), USER | MANAGER) if names_user(value, user, condition) => {
                 Some(user.id.to_string())
             }
             (Self::Group(group), GROUP) if names_group(value, group, condition) => {
                 Some(group.id.to_string())
+            }
+            (Self::Attribute(identity), kind) if kind == identity.attribute_type => {
+                names_attribute(value, identity, condition).then(|| identity.id.to_string())
             }
             _ => None,
         }
     }
 }
 
-/// Pins the conditions of every flow that waited for this identity.
+/// Pins the conditions of every flow that waited for one of these identities.
 pub(crate) async fn pin_waiting_conditions(
     tx: &mut Tx,
     actor: &AuditActor,
-    identity: NewIdentity<'_>,
+    identities: &[NewIdentity<'_>],
 ) -> Result<(), AppError> {
+    if identities.is_empty() {
+        return Ok(());
+    }
     for mut flow in tx.list_flows(&PageQuery::all()).await? {
         let pinned: Vec<Value> = conditions_mut(&mut flow.policy)
             .filter(|condition| pinnable(condition))
-            .flat_map(|condition| pin_waiting(condition, identity))
+            .flat_map(|condition| pin_waiting(condition, identities))
             .collect();
         if !pinned.is_empty() {
             tx.update_flow(&mut flow).await?;
@@ -85,14 +95,15 @@ pub(crate) async fn pin_waiting_conditions(
     Ok(())
 }
 
-/// Pins the values of one condition that mean the identity; tells which.
-fn pin_waiting(condition: &mut Condition, identity: NewIdentity<'_>) -> Vec<Value> {
+/// Pins the values of one condition that mean one of the identities; tells which.
+fn pin_waiting(condition: &mut Condition, identities: &[NewIdentity<'_>]) -> Vec<Value> {
     let mut pins = std::mem::take(&mut condition.pinned_ids);
     pins.resize(condition.values().len(), None);
     let mut pinned = Vec::new();
     for (value, pin) in condition.values().iter().zip(&mut pins) {
         if pin.is_none()
-            && let Some(id) = identity.meant_by(value, condition)
+            && let Some(id) =
+                identities.iter().find_map(|identity| identity.meant_by(value, condition))
         {
             pinned.push(json!({ "text": value, "id": id }));
             *pin = Some(id);
@@ -105,7 +116,7 @@ fn pin_waiting(condition: &mut Condition, identity: NewIdentity<'_>) -> Vec<Valu
 /// Whether the condition compares ids of identities that are kept here.
 fn pinnable(condition: &Condition) -> bool {
     matches!(condition.operator(), MatchOperator::Is | MatchOperator::IsNot)
-        && matches!(condition.attribute_type.as_str(), USER | GROUP)
+        && !matches!(condition.attribute_type.as_str(), OWNER | WEBHOOK)
 }
 
 /// The id of the identity that `value` means now.
@@ -118,17 +129,28 @@ async fn identity(
     if text.is_empty() {
         return Ok(None);
     }
-    if condition.attribute_type == USER {
+    if matches!(condition.attribute_type.as_str(), USER | MANAGER) {
         let user = users::find_by_reference(tx, text).await?;
         return Ok(user
             .filter(|user| names_user(value, user, condition))
             .map(|user| user.id.into()));
+    }
+    if condition.attribute_type != GROUP {
+        let known = tx.find_attribute_values(&condition.attribute_type, text).await?;
+        return Ok(only_one(known.into_iter().filter(|v| names_attribute(value, v, condition))));
     }
     let group = match tx.find_group(&GroupId::new(text)).await? {
         Some(group) => Some(group),
         None => tx.find_group_by_name(text).await?,
     };
     Ok(group.filter(|group| names_group(value, group, condition)).map(|group| group.id.into()))
+}
+
+/// The id of the value, where the text can mean but one: the same text may come from several
+/// sources, and pinning one of them would leave the others out.
+fn only_one(mut named: impl Iterator<Item = AttributeValue>) -> Option<String> {
+    let first = named.next()?;
+    named.next().is_none().then(|| first.id.into())
 }
 
 /// What the same text of the same kind of condition was pinned to before.

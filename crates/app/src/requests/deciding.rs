@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use latchkey_domain::{
     audit::AuditActor,
     flow::{Condition, FlowPolicy, MatchOperator},
-    ids::{ApprovalId, UserId},
+    ids::{ApprovalId, AttributeValueId, UserId},
     inventory::Entitlement,
     people::User,
     policy::{
         approvals::{ApprovedBy, DeciderStanding, Given, Question},
         deciding::{Facts, Verdict, decide},
         digest::request_digest,
-        matching::{GROUP, MANAGER, PersonFacts, USER},
+        matching::{GROUP, MANAGER, OWNER, PersonFacts, USER, WEBHOOK},
         texts::check_reason,
     },
     request::{AccessRequest, Approval, Decision, RequestState, RequestUnit},
@@ -369,11 +369,8 @@ async fn people_of(
     ids: impl IntoIterator<Item = UserId>,
 ) -> Result<Vec<Person>, AppError> {
     let ids: Vec<UserId> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    let mut people = Vec::with_capacity(ids.len());
-    for user in tx.find_users(&ids).await? {
-        people.push(Person::of(tx, user).await?);
-    }
-    Ok(people)
+    let users = tx.find_users(&ids).await?;
+    Person::of_all(tx, users).await
 }
 
 /// Whether `user` may decide about the pending request.
@@ -466,6 +463,14 @@ async fn candidates(
                     ids.extend(tx.group_member_ids(&group).await?);
                 }
             }
+            (OWNER | WEBHOOK, _) => {}
+            (kind, MatchOperator::Is) if !matches!(kind, USER | GROUP) => {
+                let named = named_attributes(tx, condition).await?;
+                ids.extend(tx.users_with_attributes(&named).await?);
+            }
+            (kind, _) if !matches!(kind, USER | GROUP) => {
+                ids.extend(tx.users_with_attribute_type(kind, MOST_CANDIDATES).await?);
+            }
             _ => {
                 let page = PageQuery::first(MOST_CANDIDATES);
                 let users = tx.list_users(&UserFilter::default(), &page).await?;
@@ -482,6 +487,23 @@ async fn named_users(tx: &mut Tx, condition: &Condition) -> Result<Vec<UserId>, 
         match condition.pinned_ids.get(place).and_then(Option::as_ref) {
             Some(pin) => found.push(UserId::new(pin.clone())),
             None => found.extend(super::people::find_person(tx, value).await?.map(|u| u.id)),
+        }
+    }
+    Ok(found)
+}
+
+async fn named_attributes(
+    tx: &mut Tx,
+    condition: &Condition,
+) -> Result<Vec<AttributeValueId>, AppError> {
+    let mut found = Vec::new();
+    for (place, value) in condition.values().iter().enumerate() {
+        match condition.pinned_ids.get(place).and_then(Option::as_ref) {
+            Some(pin) => found.push(AttributeValueId::new(pin.clone())),
+            None => {
+                let named = tx.find_attribute_values(&condition.attribute_type, value).await?;
+                found.extend(named.into_iter().map(|value| value.id));
+            }
         }
     }
     Ok(found)

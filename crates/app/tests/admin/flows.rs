@@ -2,6 +2,9 @@
 
 use latchkey_app::{
     Actor, ErrorKind, PageRequest,
+    attributes::{
+        AttributeTypesOf, AttributesOf, drop_attributes, list_own_attributes, set_attributes,
+    },
     flows::{
         ApproverGroupInput, ApproverPolicyInput, ConditionInput, ConditionSetInput, FlowCommand,
         IntegrationTargetInput, TargetInput, create_flow, delete_flow, get_flow, list_flows,
@@ -10,8 +13,9 @@ use latchkey_app::{
     groups::{CreateGroup, create_group, delete_group, rename_group},
     users::create_user,
 };
-use latchkey_domain::flow::{
-    ApprovalMode, Condition, FlowSettings, FlowTrigger, LogicalOperator, MatchOperator,
+use latchkey_domain::{
+    flow::{ApprovalMode, Condition, FlowSettings, FlowTrigger, LogicalOperator, MatchOperator},
+    ids::AttributeValueId,
 };
 
 use crate::office::{fields_of, first_admin, kind_of, person, records_of};
@@ -219,6 +223,50 @@ both_databases! {
         flow.settings.extension_duration_in_min = 30;
         let view = create_flow(&ground.app, &admin, flow).await.unwrap();
         assert_eq!(view.unsupported_members, ["settings.require_mfa", "settings.max_extensions"]);
+    }
+
+    async fn conditions_on_attributes_are_pinned_once_their_value_is_known(ground) {
+        let admin = first_admin(ground).await;
+        let mut flow = command("x");
+        flow.requestors.conditions =
+            vec![condition("okta_city", &["berlin", "Paris"]), condition("manager", &["Bob@x.org"])];
+        let view = create_flow(&ground.app, &admin, flow).await.unwrap();
+        assert_eq!(first_requestor(&view).pinned_ids, [None, None]);
+        let row = |email: &str, pairs: &[(&str, &str)]| AttributesOf {
+            email: email.to_owned(),
+            attributes: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        };
+        let ana = ground.ana.user.email.clone();
+        let rows = vec![
+            row("nobody@x.org", &[("okta_city", "Paris")]),
+            row(&ana, &[("okta_city", "Berlin"), ("team", "data")]),
+            row(&ana, &[("okta_city", "BERLIN")]),
+        ];
+        let outcomes = set_attributes(&ground.app, &admin, rows).await.unwrap();
+        let failed: Vec<bool> = outcomes.iter().map(|row| !row.errors.is_empty()).collect();
+        assert_eq!(failed, [true, false, false]);
+        let view = get_flow(&ground.app, &admin, &view.flow.id).await.unwrap();
+        let berlin = AttributeValueId::derive("okta_city", "Berlin").to_string();
+        assert_eq!(first_requestor(&view).pinned_ids, [Some(berlin.clone()), None]);
+        assert_eq!(records_of(ground, "access_flow.pinned").await, 1);
+        assert_eq!(records_of(ground, "user.attributes_changed").await, 2);
+
+        let mut again = command("y");
+        again.requestors.conditions = vec![condition("okta_city", &["BERLIN "])];
+        let view = create_flow(&ground.app, &admin, again).await.unwrap();
+        assert_eq!(first_requestor(&view).pinned_ids, [Some(berlin)]);
+        assert_eq!(first_requestor(&view).values(), ["BERLIN "], "as it was sent");
+
+        let keys = |email: &str, types: &[&str]| AttributeTypesOf {
+            email: email.to_owned(),
+            attribute_types: types.iter().map(|kind| (*kind).to_owned()).collect(),
+        };
+        let rows = vec![keys(&ana, &["okta_city", "absent"]), keys("nobody@x.org", &["team"])];
+        let outcomes = drop_attributes(&ground.app, &admin, rows).await.unwrap();
+        assert!(outcomes[0].errors.is_empty());
+        assert_eq!(outcomes[1].errors[0].code, "NotFound");
+        let (left, total) = list_own_attributes(&ground.app, &admin, &[], 0, 10).await.unwrap();
+        assert_eq!((left, total), (vec![row(&ana, &[("team", "data")])], 1));
     }
 
     async fn an_update_replaces_everything_and_counts(ground) {

@@ -240,8 +240,11 @@ impl<'a> Question<'a> {
 
     fn approver_matches(&self, person: PersonFacts<'_>, condition: &Condition) -> bool {
         if condition.attribute_type == MANAGER {
+            let source = &condition.source_integration_id;
+            let of_source = source.is_none() || *source == self.requestor.source_integration_id;
             return condition.values().is_empty()
                 && !condition.operator().is_negative()
+                && of_source
                 && self.requestor.manager_id.as_ref() == Some(&person.user.id);
         }
         matches(person, condition)

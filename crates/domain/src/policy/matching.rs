@@ -1,33 +1,39 @@
 //! Whether a person meets conditions.
 //!
-//! A condition looks at the person (`user`) or at the groups the person is in (`group`). Every
-//! other attribute type matches nobody, in the negative as well, so a condition that cannot be
-//! evaluated opens nothing. [`super::unbuilt`] keeps flows with such conditions from governing.
+//! A condition looks at the person (`user`), at the groups the person is in (`group`), at the
+//! person's manager (`manager`) or at the person's values of an attribute (any other type). Who
+//! has no manager, or no value of that attribute, meets no condition on it, in the negative as
+//! well: absence opens nothing. `Owner` stands for no fact about a person and matches nobody.
 //!
 //! What is compared:
 //! - `is`, `is_not`: the pinned id where there is one, and then nothing else. Without a pin: the
 //!   id here; the source id (in the condition's source, where one is given); for users any of
-//!   their addresses without letter case; for groups the name without letter case.
+//!   their addresses without letter case; for groups the name, and for attributes the value,
+//!   without letter case. `is_not` on an attribute keeps out an equal text beside the pinned id.
 //! - `contains`, `does_not_contain`, `starts_with`: texts, without letter case. For users their
-//!   addresses and the name that people see, for groups their name. Where the condition gives a
-//!   source, only identities of that source are compared; a person who is not of that source
-//!   meets no text condition on users.
+//!   addresses and the name that people see, for groups their name, for attributes the value.
+//!   Where the condition gives a source, only identities of that source are compared; a person
+//!   who is not of that source meets no text condition on users.
 //!
 //! Several values are alternatives: a positive condition needs one of them, a negative one none.
 
 use crate::{
     flow::{Condition, ConditionSet, LogicalOperator, MatchOperator},
-    people::{Group, User, normalize_email},
+    ids::same_text,
+    people::{AttributeValue, Group, PersonAttribute, User, normalize_email},
 };
 
 /// Attribute type of conditions on the person.
 pub const USER: &str = "user";
 /// Attribute type of conditions on the person's groups.
 pub const GROUP: &str = "group";
-/// Attribute type that, among approvers, stands for the requestor's manager.
+/// Attribute type of conditions on the person's manager. Among approvers it stands for the
+/// requestor's manager.
 pub const MANAGER: &str = "manager";
 /// Attribute type that, among approvers, stands for a resource's owner.
 pub const OWNER: &str = "Owner";
+/// Attribute type that, among approvers, stands for a program that is asked.
+pub const WEBHOOK: &str = "webhook";
 
 /// A person with all that conditions look at, as read in the deciding transaction.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +42,10 @@ pub struct PersonFacts<'a> {
     pub user: &'a User,
     /// Every group the person is in, through other groups as well.
     pub groups: &'a [Group],
+    /// The person's manager.
+    pub manager: Option<&'a User>,
+    /// The person's values of attributes, whoever says so.
+    pub attributes: &'a [PersonAttribute],
 }
 
 /// Whether the person meets the conditions. No conditions: nobody does.
@@ -57,7 +67,9 @@ pub fn matches(person: PersonFacts<'_>, condition: &Condition) -> bool {
     match condition.attribute_type.as_str() {
         USER => user_matches(person.user, condition),
         GROUP => groups_match(person.groups, condition),
-        _ => false,
+        MANAGER => person.manager.is_some_and(|manager| user_matches(manager, condition)),
+        OWNER | WEBHOOK => false,
+        _ => attributes_match(person.attributes, condition),
     }
 }
 
@@ -79,6 +91,16 @@ pub fn names_group(value: &str, group: &Group, condition: &Condition) -> bool {
         || (in_source
             && (group.source_id.as_deref() == Some(value)
                 || group.name.trim().to_lowercase() == value.to_lowercase()))
+}
+
+/// Whether `value` names this value of an attribute, as `is` understands it before it is pinned.
+pub fn names_attribute(value: &str, identity: &AttributeValue, condition: &Condition) -> bool {
+    let value = value.trim();
+    identity.attribute_type == condition.attribute_type
+        && (identity.id.as_str() == value
+            || (is_of_source(identity, condition)
+                && (identity.source_id.as_deref() == Some(value)
+                    || same_text(&identity.value) == same_text(value))))
 }
 
 /// Whether two accounts belong to one person: the same account, or a shared address. It is
@@ -138,6 +160,44 @@ fn groups_match(groups: &[Group], condition: &Condition) -> bool {
         }
     };
     found != operator.is_negative()
+}
+
+fn attributes_match(attributes: &[PersonAttribute], condition: &Condition) -> bool {
+    let operator = condition.operator();
+    let looked_at: Vec<&AttributeValue> = attributes
+        .iter()
+        .map(|attribute| &attribute.identity)
+        .filter(|identity| identity.attribute_type == condition.attribute_type)
+        .filter(|identity| is_of_source(identity, condition))
+        .collect();
+    if looked_at.is_empty() {
+        return false;
+    }
+    let found = match operator {
+        MatchOperator::Is | MatchOperator::IsNot => looked_at.iter().any(|identity| {
+            named(condition, |value, pin| {
+                let is_pinned = pin == Some(identity.id.as_str());
+                let is_text_alike = names_attribute(value, identity, condition);
+                // The same text from another source must not slip through a negative.
+                if operator.is_negative() || pin.is_none() {
+                    is_pinned || is_text_alike
+                } else {
+                    is_pinned
+                }
+            })
+        }),
+        _ => {
+            let texts: Vec<String> =
+                looked_at.iter().map(|identity| same_text(&identity.value)).collect();
+            any_text(&texts, condition)
+        }
+    };
+    found != operator.is_negative()
+}
+
+fn is_of_source(identity: &AttributeValue, condition: &Condition) -> bool {
+    condition.source_integration_id.is_none()
+        || condition.source_integration_id == identity.source_integration_id
 }
 
 /// Whether any value, with its pin, passes `test`.

@@ -9,17 +9,17 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 
 use crate::{
-    flow::{AccessFlow, ConditionSet, FlowPolicy, FlowTrigger, LogicalOperator},
+    flow::{AccessFlow, FlowPolicy, FlowTrigger},
     ids::{BundleId, FlowId},
     inventory::Entitlement,
     policy::{
         ends::{covers_duration, longest_grant},
         explanation::{Advantage, ChosenFlow, Explanation, PassedOver, Reason},
         grantees::may_ask_for,
-        matching::{PersonFacts, matches, meets},
+        matching::{PersonFacts, meets},
         targets::{Contents, bundle_covers, flow_covers, targets_bundle},
         timeframe::Window,
-        unbuilt::{GRANTEE_ATTRIBUTE, is_foreign, unsupported_members},
+        unbuilt::unsupported_members,
     },
 };
 
@@ -269,16 +269,14 @@ struct Standing<'f> {
 fn stand<'f>(flow: &'f AccessFlow, asking: &Asking<'_>) -> Standing<'f> {
     let policy = &flow.policy;
     let unbuilt = unsupported_members(policy);
-    let known_to_requestor = may_meet(asking.requestor, &policy.requestors);
-    let grantee_allowed = unbuilt.contains(&GRANTEE_ATTRIBUTE)
-        || may_ask_for(policy, asking.requestor, asking.grantee);
+    let known_to_requestor = meets(asking.requestor, &policy.requestors);
     let people = if !flow.active {
         Err(Reason::Inactive)
     } else if !asking.requestor.user.is_active() || !asking.grantee.user.is_active() {
         Err(Reason::PersonDisabled)
     } else if !known_to_requestor {
         Err(Reason::Requestor)
-    } else if !grantee_allowed {
+    } else if !may_ask_for(policy, asking.requestor, asking.grantee) {
         Err(Reason::Grantee)
     } else if is_break_glass(policy) && !asking.break_glass {
         Err(Reason::BreakGlassNotAsked)
@@ -287,17 +285,6 @@ fn stand<'f>(flow: &'f AccessFlow, asking: &Asking<'_>) -> Standing<'f> {
     };
     let time = check_time(policy, asking.duration_sec, asking.now);
     Standing { flow, people, unbuilt, time, known_to_requestor }
-}
-
-/// Whether the person meets the conditions, taking those that cannot be looked at yet as met.
-/// Without such conditions this is [`meets`]. It decides only whether a flow is spoken of; one
-/// with such conditions governs nothing.
-fn may_meet(person: PersonFacts<'_>, set: &ConditionSet) -> bool {
-    let met = |condition| is_foreign(condition) || matches(person, condition);
-    match set.logical_operator {
-        LogicalOperator::And => !set.conditions.is_empty() && set.conditions.iter().all(met),
-        LogicalOperator::Or => set.conditions.iter().any(met),
-    }
 }
 
 /// The whole verdict on one flow for one entitlement.

@@ -13,7 +13,7 @@ use crate::{
     },
     policy::{
         ends::LONGEST_DURATION_SEC,
-        matching::{GROUP, USER},
+        matching::{MANAGER, OWNER, WEBHOOK},
         timeframe::Window,
     },
 };
@@ -144,7 +144,9 @@ fn approver_groups(problems: &mut Problems, field: &str, groups: &[ApproverGroup
         let field = format!("{field}[{place}].approvers");
         problems.check(!group.approvers.is_empty(), &field, "give at least one condition");
         for (place, condition) in group.approvers.iter().enumerate() {
-            condition_values(problems, &format!("{field}[{place}]"), condition);
+            let field = format!("{field}[{place}]");
+            condition_values(problems, &field, condition);
+            approver_values(problems, &field, condition);
         }
         let negative = group.approvers.iter().filter(|one| one.operator().is_negative()).count();
         if negative == 0 {
@@ -172,22 +174,43 @@ fn condition_set(problems: &mut Problems, field: &str, set: &ConditionSet) {
         "give at least one condition",
     );
     for (place, condition) in set.conditions.iter().enumerate() {
-        condition_values(problems, &format!("{field}.conditions[{place}]"), condition);
+        let field = format!("{field}.conditions[{place}]");
+        condition_values(problems, &field, condition);
+        problems.check(
+            condition.attribute_type != OWNER,
+            &format!("{field}.type"),
+            "only an approver can be an owner",
+        );
+        needs_values(problems, &field, condition);
     }
 }
 
-/// Conditions on users and groups need values; what other types need is theirs to say.
+/// Manager and owner stand for somebody by themselves; a webhook says what it needs itself.
+fn approver_values(problems: &mut Problems, field: &str, condition: &Condition) {
+    match condition.attribute_type.as_str() {
+        MANAGER | OWNER => problems.check(
+            condition.values().is_empty(),
+            &format!("{field}.values"),
+            "an approver of this type stands for one person by itself; leave the values out",
+        ),
+        WEBHOOK => {}
+        _ => needs_values(problems, field, condition),
+    }
+}
+
+fn needs_values(problems: &mut Problems, field: &str, condition: &Condition) {
+    problems.check(
+        !condition.values().is_empty(),
+        &format!("{field}.values"),
+        "give at least one value to compare with",
+    );
+}
+
 fn condition_values(problems: &mut Problems, field: &str, condition: &Condition) {
     problems.check(
         !condition.attribute_type.trim().is_empty(),
         &format!("{field}.type"),
         "say what the condition looks at, such as user or group",
-    );
-    let needs_values = matches!(condition.attribute_type.as_str(), USER | GROUP);
-    problems.check(
-        !needs_values || !condition.values().is_empty(),
-        &format!("{field}.values"),
-        "give at least one value to compare with",
     );
     problems.check(
         condition.values().iter().all(|value| !value.trim().is_empty()),

@@ -2,6 +2,7 @@
 
 use latchkey_domain::{
     flow::{ApprovalMode, ApproverPolicy, Condition, LogicalOperator, MatchOperator},
+    ids::IntegrationId,
     people::Role,
     policy::approvals::{ApprovalOutcome, ApprovedBy, DeciderStanding, Given, Question, Waiting},
     request::{Approval, Decision},
@@ -293,6 +294,25 @@ fn the_manager_is_the_requestors() {
     case.grantee.user.manager_id = Some(person("carol").user.id);
     assert!(is_approved(&case.approve(&["bob"])));
     assert!(!is_approved(&case.approve(&["carol"])), "the grantee's manager is not asked");
+    let relation = &mut case.policy.as_mut().unwrap().approver_groups[0].approvers[0];
+    relation.source_integration_id = Some(IntegrationId::new("okta"));
+    assert!(!is_approved(&case.approve(&["bob"])), "that source does not know the requestor");
+    case.requestor.user.source_integration_id = Some(IntegrationId::new("okta"));
+    assert!(is_approved(&case.approve(&["bob"])));
+}
+
+#[test]
+fn approvers_are_named_by_attributes_too() {
+    let on_call = condition("opsgenie_schedule", MatchOperator::Is, &["Shop"]);
+    let away = condition("okta_city", MatchOperator::IsNot, &["Berlin"]);
+    let policy = approver_policy(AnyOf, vec![approvers(And, vec![on_call, away])]);
+    let bob = person("bob").having("opsgenie_schedule", "shop").having("okta_city", "Paris");
+    let carol = person("carol").having("opsgenie_schedule", "shop").having("okta_city", "berlin");
+    let dan = person("dan").having("opsgenie_schedule", "shop");
+    let case = Case::new(policy, &[bob, carol, dan]);
+    assert!(is_approved(&case.approve(&["bob"])));
+    assert!(!is_approved(&case.approve(&["carol"])), "narrowed by the city");
+    assert!(!is_approved(&case.approve(&["dan"])), "nobody knows where Dan is");
 }
 
 #[test]

@@ -11,11 +11,11 @@ use latchkey_domain::{
         MatchOperator,
     },
     ids::{
-        AccessScopeId, ApprovalId, BundleId, FlowId, GroupId, IntegrationId, PermissionId,
-        RequestId, ResourceId, SessionId, UnitId, UserId,
+        AccessScopeId, ApprovalId, AttributeValueId, BundleId, FlowId, GroupId, IntegrationId,
+        PermissionId, RequestId, ResourceId, SessionId, UnitId, UserId,
     },
     inventory::{Entitlement, Permission, Resource, ResourceStatus},
-    people::{Group, User, UserStatus},
+    people::{AttributeValue, Group, PersonAttribute, User, UserStatus},
     policy::{matching::PersonFacts, targets::Contents},
     request::{AccessRequest, Approval, Decision, RequestState, RequestUnit, UnitState},
 };
@@ -33,11 +33,52 @@ pub fn noon() -> Timestamp {
 pub struct Person {
     pub user: User,
     pub groups: Vec<Group>,
+    pub manager: Option<User>,
+    pub attributes: Vec<PersonAttribute>,
 }
 
 impl Person {
     pub fn facts(&self) -> PersonFacts<'_> {
-        PersonFacts { user: &self.user, groups: &self.groups }
+        PersonFacts {
+            user: &self.user,
+            groups: &self.groups,
+            manager: self.manager.as_ref(),
+            attributes: &self.attributes,
+        }
+    }
+
+    pub fn under(mut self, manager: &Person) -> Self {
+        self.user.manager_id = Some(manager.user.id.clone());
+        self.manager = Some(manager.user.clone());
+        self
+    }
+
+    /// With a value of an attribute that was set here.
+    pub fn having(mut self, kind: &str, text: &str) -> Self {
+        self.attributes.push(PersonAttribute {
+            identity: AttributeValue {
+                id: AttributeValueId::derive(kind, text),
+                attribute_type: kind.to_owned(),
+                value: text.to_owned(),
+                source_integration_id: None,
+                source_id: None,
+                created_at: noon(),
+            },
+            text: text.to_owned(),
+        });
+        self
+    }
+
+    /// With a value of an attribute that `source` knows as `source_id`.
+    pub fn having_from(mut self, source: &str, kind: &str, source_id: &str, text: &str) -> Self {
+        let source = IntegrationId::new(source);
+        self = self.having(kind, text);
+        if let Some(PersonAttribute { identity, .. }) = self.attributes.last_mut() {
+            identity.id = AttributeValueId::derive_from_source(kind, &source, source_id);
+            identity.source_integration_id = Some(source);
+            identity.source_id = Some(source_id.to_owned());
+        }
+        self
     }
 
     pub fn in_group(mut self, name: &str) -> Self {
@@ -76,7 +117,7 @@ pub fn person(name: &str) -> Person {
         manager_id: None,
         created_at: noon(),
     };
-    Person { user, groups: Vec::new() }
+    Person { user, groups: Vec::new(), manager: None, attributes: Vec::new() }
 }
 
 pub fn group(name: &str) -> Group {

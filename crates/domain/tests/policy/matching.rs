@@ -2,7 +2,7 @@
 
 use latchkey_domain::{
     flow::{Condition, MatchOperator},
-    ids::IntegrationId,
+    ids::{AttributeValueId, IntegrationId},
     policy::matching::{matches, meets, same_person},
 };
 use proptest::prelude::*;
@@ -36,9 +36,12 @@ pub fn some_condition() -> impl Strategy<Value = Condition> {
 
 pub fn some_person() -> impl Strategy<Value = Person> {
     let groups = prop::sample::subsequence(vec!["admins", "developers", "on-call"], 0..=3);
+    let schedules = prop::sample::subsequence(vec!["zed", "dev-night", "corp"], 0..=2);
     let names = prop::sample::select(vec!["alice", "bob", "carol", "dan"]);
-    (names, groups)
-        .prop_map(|(name, groups)| groups.into_iter().fold(person(name), Person::in_group))
+    (names, groups, schedules).prop_map(|(name, groups, schedules)| {
+        let person = groups.into_iter().fold(person(name), Person::in_group);
+        schedules.into_iter().fold(person, |person, name| person.having("opsgenie_schedule", name))
+    })
 }
 
 fn flipped(condition: &Condition) -> Option<Condition> {
@@ -59,7 +62,7 @@ proptest! {
     ) {
         if let Some(opposite) = flipped(&condition) {
             let can_be_looked_at = !condition.values().is_empty()
-                && condition.attribute_type != "opsgenie_schedule";
+                && (condition.attribute_type != "opsgenie_schedule" || !who.attributes.is_empty());
             let both = (matches(who.facts(), &condition), matches(who.facts(), &opposite));
             if can_be_looked_at {
                 prop_assert!(both.0 != both.1);
@@ -125,7 +128,8 @@ proptest! {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             let made = condition(&kind, operator, &values);
             let answer = matches(who.facts(), &made);
-            prop_assert!(!answer || kind == "user" || kind == "group");
+            let known = ["user", "group", "opsgenie_schedule"].contains(&kind.as_str());
+            prop_assert!(!answer || known);
         }
     }
 }
@@ -227,9 +231,86 @@ fn conditions_that_say_nothing_match_nobody() {
 }
 
 #[test]
+fn a_condition_on_an_attribute_looks_at_the_persons_values_of_it() {
+    let alice = person("alice").having("okta_city", "Berlin ").having("team", "Data Platform");
+    let who = alice.facts();
+    let is = |kind, value| matches(who, &condition(kind, MatchOperator::Is, &[value]));
+    assert!(is("okta_city", " BERLIN") && is("team", "data platform"));
+    assert!(!is("okta_city", "Ber") && !is("team", "Berlin") && !is("Team", "Data Platform"));
+    let id = AttributeValueId::derive("okta_city", "berlin");
+    assert!(is("okta_city", id.as_str()), "by the id here");
+    let text = |operator, value| matches(who, &condition("team", operator, &["zed", value]));
+    assert!(text(MatchOperator::Contains, "PLAT"));
+    assert!(text(MatchOperator::StartsWith, "data p") && !text(MatchOperator::StartsWith, "plat"));
+    assert!(!text(MatchOperator::DoesNotContain, "plat"));
+    assert!(text(MatchOperator::DoesNotContain, "mobile"));
+    assert!(text(MatchOperator::IsNot, "mobile") && !text(MatchOperator::IsNot, "data platform"));
+}
+
+#[test]
+fn who_lacks_an_attribute_meets_no_condition_on_it() {
+    let alice = person("alice").having("okta_city", "Berlin");
+    let bob = person("bob").under(&alice);
+    for operator in OPERATORS {
+        assert!(!matches(alice.facts(), &condition("team", operator, &["zed"])), "{operator:?}");
+        assert!(!matches(alice.facts(), &condition("manager", operator, &["zed"])), "{operator:?}");
+        assert!(!matches(bob.facts(), &condition("okta_city", operator, &["zed"])), "{operator:?}");
+    }
+}
+
+#[test]
+fn a_source_narrows_a_condition_to_what_that_source_says() {
+    let alice = person("alice")
+        .having_from("okta", "city", "loc-1", "Berlin")
+        .having_from("hr", "city", "17", "Hamburg");
+    let from = |source, operator, value| {
+        let mut made = condition("city", operator, &[value]);
+        made.source_integration_id = Some(IntegrationId::new(source));
+        matches(alice.facts(), &made)
+    };
+    assert!(from("okta", MatchOperator::Is, "loc-1") && from("okta", MatchOperator::Is, "berlin"));
+    assert!(!from("okta", MatchOperator::Is, "17") && !from("okta", MatchOperator::Is, "hamburg"));
+    assert!(from("hr", MatchOperator::IsNot, "berlin"));
+    assert!(!from("ldap", MatchOperator::IsNot, "berlin"), "that source knows nothing of her");
+    let anywhere = |operator, value| matches(alice.facts(), &condition("city", operator, &[value]));
+    assert!(anywhere(MatchOperator::Is, "hamburg") && anywhere(MatchOperator::Is, "17"));
+    assert!(!anywhere(MatchOperator::IsNot, "berlin"));
+}
+
+#[test]
+fn b06_a_pinned_value_of_an_attribute_counts_alone_and_its_text_slips_through_no_negative() {
+    let okta = person("alice").having_from("okta", "city", "loc-1", "Berlin");
+    let local = person("bob").having("city", "Berlin");
+    let id = okta.attributes[0].identity.id.to_string();
+    let mut pinned = condition("city", MatchOperator::Is, &["Berlin"]);
+    pinned.pinned_ids = vec![Some(id)];
+    assert!(matches(okta.facts(), &pinned) && !matches(local.facts(), &pinned));
+    let mut renamed = okta.clone();
+    renamed.attributes[0].identity.value = "Berlin HQ".to_owned();
+    assert!(matches(renamed.facts(), &pinned), "another text, the same place");
+    pinned.match_operator = Some(MatchOperator::IsNot);
+    for person in [&okta, &local, &renamed] {
+        assert!(!matches(person.facts(), &pinned));
+    }
+}
+
+#[test]
+fn a_condition_on_the_manager_looks_at_that_person() {
+    let boss = person("boss");
+    let bob = person("bob").under(&boss);
+    let by = |operator, value| matches(bob.facts(), &condition("manager", operator, &[value]));
+    assert!(by(MatchOperator::Is, "BOSS@corp.example") && by(MatchOperator::Is, "id-boss"));
+    assert!(by(MatchOperator::Contains, "boss ex") && by(MatchOperator::IsNot, "alice"));
+    assert!(!by(MatchOperator::Is, "bob@corp.example"));
+    let mut pinned = condition("manager", MatchOperator::Is, &["boss@corp.example"]);
+    pinned.pinned_ids = vec![Some("id-somebody-else".to_owned())];
+    assert!(!matches(bob.facts(), &pinned));
+}
+
+#[test]
 fn attribute_types_that_cannot_be_looked_at_match_nobody_in_the_negative_either() {
-    let alice = person("alice");
-    for kind in ["User", "GROUP", "manager", "Owner", "okta_city", ""] {
+    let alice = person("alice").having("Owner", "alice").having("webhook", "alice");
+    for kind in ["User", "GROUP", "manager", "Owner", "webhook", "okta_city", ""] {
         for operator in OPERATORS {
             assert!(
                 !matches(alice.facts(), &condition(kind, operator, &["alice", "zed"])),

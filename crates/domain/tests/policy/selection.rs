@@ -3,7 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     bundle::BundleTarget,
-    flow::{AccessFlow, FlowPolicy, FlowTarget, LogicalOperator, MatchOperator},
+    flow::{
+        AccessFlow, FlowPolicy, FlowTarget, LogicalOperator, MatchOperator, RequestFor,
+        RequestScope,
+    },
     ids::{AccessScopeId, BundleId},
     inventory::{Entitlement, ResourceStatus},
     policy::{
@@ -208,13 +211,48 @@ fn unbuilt_flows_are_named_to_those_alone_whom_they_may_concern() {
     let mut other_table = FlowPolicy { access_targets: vec![tables(&["ALL"])], ..policy() };
     other_table.settings.require_mfa = true;
     let city = condition("okta_city", MatchOperator::Is, &["Berlin"]);
-    let perhaps = FlowPolicy { requestors: any_of(vec![city]), ..policy() };
-    let flows = [flow("bobs", bobs), flow("other-table", other_table), flow("by-city", perhaps)];
+    let mut elsewhere = FlowPolicy { requestors: any_of(vec![city]), ..policy() };
+    elsewhere.settings.require_mfa = true;
+    let mut mfa = policy();
+    mfa.settings.require_mfa = true;
+    let flows = [
+        flow("bobs", bobs),
+        flow("other-table", other_table),
+        flow("by-city", elsewhere),
+        flow("with-mfa", mfa),
+    ];
     let Err(Refusal::NoMatchingFlow { unbuilt }) = chosen(&flows, &asking(&alice)) else {
         panic!("nothing may govern");
     };
     let named: Vec<&str> = unbuilt.iter().map(|flow| flow.flow_name.as_str()).collect();
-    assert_eq!(named, ["by-city"]);
+    assert_eq!(named, ["with-mfa"]);
+}
+
+#[test]
+fn flows_govern_by_attributes_of_requestor_and_grantee() {
+    let city = |name: &str| any_of(vec![condition("okta_city", MatchOperator::Is, &[name])]);
+    let flows = [
+        flow("paris", FlowPolicy { requestors: city("Paris"), ..policy() }),
+        flow(
+            "berlin",
+            FlowPolicy {
+                requestors: city("berlin"),
+                request_for: Some(RequestFor {
+                    request_scopes: vec![RequestScope::Myself, RequestScope::Others],
+                    grantees: Some(city("Rome")),
+                }),
+                ..policy()
+            },
+        ),
+    ];
+    let alice = person("alice").having("okta_city", "Berlin");
+    assert_eq!(chosen(&flows, &asking(&alice)).unwrap(), "berlin");
+    let (bob, carol) = (person("bob").having("okta_city", "ROME"), person("carol"));
+    let for_other = |other: &Person| {
+        chosen(&flows, &Asking { grantee: other.facts(), ..asking(&alice) }).is_ok()
+    };
+    assert!(for_other(&bob) && !for_other(&carol));
+    assert!(chosen(&flows, &asking(&carol)).is_err());
 }
 
 fn target(target: FlowTarget) -> FlowPolicy {

@@ -2,15 +2,14 @@
 
 use latchkey_domain::{
     flow::{
-        ApprovalMode, Condition, EscalationPolicy, FlowPolicy, FlowTarget, FlowTrigger,
-        LogicalOperator, MatchOperator, RequestFor, RequestScope,
+        ApprovalMode, Condition, EscalationPolicy, FlowPolicy, FlowTrigger, LogicalOperator,
+        MatchOperator,
     },
-    ids::{AccessScopeId, BundleId},
     policy::unbuilt::{UNBUILT, unsupported_members},
 };
 
 use crate::builders::{
-    any_of, approved_by, approver_policy, approvers, condition, everybody, policy, user_is,
+    any_of, approved_by, approver_policy, approvers, condition, policy, user_is,
 };
 
 fn foreign(kind: &str) -> Condition {
@@ -19,7 +18,6 @@ fn foreign(kind: &str) -> Condition {
 
 /// For each member a flow that says just that.
 fn flows() -> Vec<(&'static str, FlowPolicy)> {
-    let city = foreign("okta_city");
     let mut mfa = policy();
     mfa.settings.require_mfa = true;
     let mut extensions = policy();
@@ -33,23 +31,9 @@ fn flows() -> Vec<(&'static str, FlowPolicy)> {
     };
     vec![
         ("trigger: AUTOMATIC", FlowPolicy { trigger: FlowTrigger::Automatic, ..policy() }),
-        (
-            "requestors.conditions.type",
-            FlowPolicy { requestors: any_of(vec![user_is("alice"), city.clone()]), ..policy() },
-        ),
-        (
-            "request_for.grantees.conditions.type",
-            FlowPolicy {
-                request_for: Some(RequestFor {
-                    request_scopes: vec![RequestScope::Others],
-                    grantees: Some(any_of(vec![city.clone()])),
-                }),
-                ..policy()
-            },
-        ),
-        ("approver_policy.approver_groups.approvers.type", asked(city)),
         ("approver_policy.approver_groups.approvers.type", asked(foreign("Owner"))),
         ("approver_policy.approver_groups.approvers.type", asked(foreign("manager"))),
+        ("approver_policy.approver_groups.approvers.type", asked(foreign("webhook"))),
         (
             "escalation_policy",
             FlowPolicy {
@@ -73,8 +57,6 @@ fn these_members_are_not_enforced_yet() {
         UNBUILT,
         [
             "trigger: AUTOMATIC",
-            "requestors.conditions.type",
-            "request_for.grantees.conditions.type",
             "approver_policy.approver_groups.approvers.type",
             "escalation_policy",
             "settings.require_mfa",
@@ -96,14 +78,14 @@ fn each_of_them_is_found_alone() {
 #[test]
 fn everything_else_is_enforced() {
     let mut rich = FlowPolicy {
-        requestors: everybody(),
+        requestors: any_of(vec![user_is("alice"), foreign("okta_city"), foreign("manager")]),
         request_for: Some(RequestFor {
             request_scopes: vec![
                 RequestScope::Myself,
                 RequestScope::Others,
                 RequestScope::DirectReports,
             ],
-            grantees: Some(everybody()),
+            grantees: Some(any_of(vec![foreign("okta_city")])),
         }),
         approver_policy: Some(approver_policy(
             ApprovalMode::AllOf,
@@ -111,6 +93,7 @@ fn everything_else_is_enforced() {
                 LogicalOperator::And,
                 vec![
                     user_is("bob"),
+                    foreign("pagerduty_shift"),
                     condition("group", MatchOperator::IsNot, &["contractors"]),
                     Condition { values: None, match_operator: None, ..foreign("manager") },
                 ],

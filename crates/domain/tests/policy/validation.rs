@@ -76,15 +76,37 @@ fn a_flow_needs_a_name_requestors_and_targets() {
 }
 
 #[test]
-fn conditions_on_users_and_groups_need_values_and_others_do_not() {
+fn conditions_on_people_need_values_and_cannot_be_owners() {
     let with = |kind, values: &[&str]| FlowPolicy {
         requestors: any_of(vec![condition(kind, MatchOperator::Is, values)]),
         ..policy()
     };
     assert_eq!(fields(&with("user", &[])), ["requestors.conditions[0].values"]);
     assert_eq!(fields(&with("group", &["dev", " "])), ["requestors.conditions[0].values"]);
-    assert_eq!(fields(&with("opsgenie_schedule", &[])), [""; 0]);
+    assert_eq!(fields(&with("opsgenie_schedule", &[])), ["requestors.conditions[0].values"]);
+    assert_eq!(fields(&with("manager", &[])), ["requestors.conditions[0].values"]);
+    assert_eq!(fields(&with("opsgenie_schedule", &["shop"])), [""; 0]);
     assert_eq!(fields(&with(" ", &["x"])), ["requestors.conditions[0].type"]);
+    assert_eq!(fields(&with("Owner", &["x"])), ["requestors.conditions[0].type"]);
+}
+
+#[test]
+fn an_approver_of_type_manager_or_owner_takes_no_values_and_others_need_them() {
+    let with = |kind, values: &[&str]| {
+        let group =
+            approvers(LogicalOperator::Or, vec![condition(kind, MatchOperator::Is, values)]);
+        let approvers = approver_policy(ApprovalMode::AnyOf, vec![group]);
+        fields(&FlowPolicy { approver_policy: Some(approvers), ..policy() })
+    };
+    let values = "approver_policy.approver_groups[0].approvers[0].values";
+    for kind in ["manager", "Owner"] {
+        assert_eq!(with(kind, &[]), [""; 0]);
+        assert_eq!(with(kind, &["bob"]), [values]);
+    }
+    for kind in ["user", "group", "okta_city"] {
+        assert_eq!(with(kind, &[]), [values]);
+        assert_eq!(with(kind, &["bob"]), [""; 0]);
+    }
 }
 
 #[test]

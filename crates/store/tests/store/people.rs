@@ -3,11 +3,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use latchkey_domain::{
-    ids::TokenId,
-    people::{ApiToken, Role, TokenScope, UserStatus},
+    ids::{AttributeValueId, IntegrationId, TokenId, UserId},
+    people::{
+        ApiToken, AttributeValue, IdentityKind, PersonAttribute, Role, TokenScope, UserStatus,
+    },
     settings::SettingSpec,
 };
-use latchkey_store::{GroupFilter, PageKey, PageQuery, Result, StoreError, TextMatch, UserFilter};
+use latchkey_store::{
+    GroupFilter, IdentityFilter, PageKey, PageQuery, Result, StoreError, TextMatch, UserFilter,
+};
 use serde_json::json;
 
 use crate::fixtures::{Ground, on_both, user};
@@ -20,6 +24,9 @@ on_both! {
     only_active_people_count_as_holders_of_a_role,
     groups_keep_names_apart_without_letter_case,
     members_come_go_and_are_replaced,
+    values_of_attributes_are_one_identity_whatever_their_letter_case,
+    identities_are_paged_across_users_groups_and_attributes,
+    people_with_attributes_of_their_own_are_listed_and_counted,
     tokens_of_a_person_end_together,
     a_setting_is_its_default_until_it_is_set,
 }
@@ -206,6 +213,188 @@ async fn members_come_go_and_are_replaced(ground: Ground) {
         })
         .await
         .unwrap();
+}
+
+fn city(ground: &Ground, text: &str) -> AttributeValue {
+    AttributeValue {
+        id: AttributeValueId::derive("city", text),
+        attribute_type: "city".to_owned(),
+        value: text.to_owned(),
+        source_integration_id: None,
+        source_id: None,
+        created_at: ground.now(),
+    }
+}
+
+fn city_of(ground: &Ground, source: &str, source_id: &str, text: &str) -> AttributeValue {
+    let source = IntegrationId::new(source);
+    AttributeValue {
+        id: AttributeValueId::derive_from_source("city", &source, source_id),
+        source_integration_id: Some(source),
+        source_id: Some(source_id.to_owned()),
+        ..city(ground, text)
+    }
+}
+
+async fn values_of_attributes_are_one_identity_whatever_their_letter_case(ground: Ground) {
+    let ana = ground.add_user("ana@example.org").await;
+    let here = city(&ground, "Berlin");
+    let sourced = city_of(&ground, "okta", "loc-1", "Berlin");
+    let write = ground.store.write(async |tx| -> Result<_> {
+        let new = [
+            tx.put_attribute_value(&here).await?,
+            tx.put_attribute_value(&city(&ground, " BERLIN ")).await?,
+            tx.put_attribute_value(&sourced).await?,
+        ];
+        tx.lock_users(std::slice::from_ref(&ana.id)).await?;
+        tx.give_attribute(&ana.id, &sourced.id, "Berlin").await?;
+        tx.give_attribute(&ana.id, &here.id, "Berlin").await?;
+        tx.give_attribute(&ana.id, &here.id, "BERLIN").await?;
+        Ok(new)
+    });
+    assert_eq!(write.await.unwrap(), [true, false, true]);
+    let read = async || {
+        let ids = [ana.id.clone(), UserId::new("nobody")];
+        ground.store.read(async |tx| tx.attributes_of_users(&ids).await).await.unwrap()
+    };
+    let known = read().await;
+    assert_eq!(known.len(), 1);
+    let known = &known[&ana.id];
+    let own = PersonAttribute { identity: here.clone(), text: "BERLIN".to_owned() };
+    assert_eq!(known[0], own, "what was set here comes first");
+    assert_eq!(known[1].identity, sourced);
+
+    let named = async |text: &str| {
+        let found = ground.store.read(async |tx| tx.find_attribute_values("city", text).await);
+        found.await.unwrap().into_iter().map(|value| value.id).collect::<BTreeSet<_>>()
+    };
+    let both = BTreeSet::from([here.id.clone(), sourced.id.clone()]);
+    assert_eq!(named(" berlin").await, both);
+    assert_eq!(named("loc-1").await, BTreeSet::from([sourced.id.clone()]));
+    assert_eq!(named(here.id.as_str()).await, BTreeSet::from([here.id.clone()]));
+    assert!(named("LOC-1").await.is_empty());
+
+    // A source may rename its value; the id stays. What was set here is its text.
+    let renamed = city_of(&ground, "okta", "loc-1", "Berlin HQ");
+    let write = ground.store.write(async |tx| -> Result<_> {
+        let new = tx.put_attribute_value(&renamed).await?;
+        Ok((
+            new,
+            tx.take_attribute(&ana.id, &here.id).await?,
+            tx.take_attribute(&ana.id, &here.id).await?,
+        ))
+    });
+    assert_eq!(write.await.unwrap(), (false, true, false));
+    assert_eq!(read().await[&ana.id][0].identity.value, "Berlin HQ");
+    let holders = async |ids: &[AttributeValueId]| {
+        ground.store.read(async |tx| tx.users_with_attributes(ids).await).await.unwrap()
+    };
+    assert_eq!(
+        holders(&[sourced.id.clone(), here.id.clone()]).await,
+        std::slice::from_ref(&ana.id)
+    );
+    assert!(
+        holders(std::slice::from_ref(&here.id)).await.is_empty() && holders(&[]).await.is_empty()
+    );
+    let of_type = ground.store.read(async |tx| tx.users_with_attribute_type("city", 5).await);
+    assert_eq!(of_type.await.unwrap(), [ana.id]);
+}
+
+async fn identities_are_paged_across_users_groups_and_attributes(ground: Ground) {
+    let mut expected = Vec::new();
+    for n in 0..6 {
+        // Two of each kind a moment, so that equal times are paged by id.
+        if n % 2 == 0 {
+            ground.clock.advance(Duration::from_secs(1));
+        }
+        let user = ground.add_user(&format!("user{n}@example.org")).await;
+        let group = ground.add_group(&format!("Group {n}")).await;
+        let value = city(&ground, &format!("City {n}"));
+        let write = ground.store.write(async |tx| -> Result<()> {
+            tx.put_attribute_value(&value).await?;
+            tx.give_attribute(&user.id, &value.id, &value.value).await
+        });
+        write.await.unwrap();
+        let now = ground.now();
+        expected.extend([
+            (now, user.id.to_string()),
+            (now, group.id.to_string()),
+            (now, value.id.to_string()),
+        ]);
+    }
+    let orphan = city(&ground, "Nowhere");
+    ground.store.write(async |tx| tx.put_attribute_value(&orphan).await).await.unwrap();
+    expected.sort();
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = PageQuery { after: after.clone(), limit: 4, newest_first: false };
+        let filter = IdentityFilter::default();
+        let rows =
+            ground.store.read(async |tx| tx.list_identities(&filter, &page).await).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        after = Some(PageKey::new(last.created_at, last.id.as_str()));
+        seen.extend(rows.into_iter().map(|row| (row.created_at, row.id)));
+    }
+    assert_eq!(seen, expected, "a value that nobody has is not listed");
+
+    let list = async |filter: IdentityFilter| {
+        let page = PageQuery::all();
+        let rows = ground.store.read(async |tx| tx.list_identities(&filter, &page).await).await;
+        rows.unwrap().into_iter().map(|row| (row.kind, row.value)).collect::<Vec<_>>()
+    };
+    let by_type =
+        |kind: &str| IdentityFilter { attribute_type: Some(kind.to_owned()), ..Default::default() };
+    assert_eq!(list(by_type("user")).await.len(), 6);
+    assert_eq!(list(by_type("group")).await[0].0, IdentityKind::Group);
+    assert_eq!(list(by_type("city")).await.len(), 6);
+    assert!(list(by_type("City")).await.is_empty());
+    let text =
+        IdentityFilter { value: Some(TextMatch::Suffix(" 3".to_owned())), ..Default::default() };
+    let kinds: Vec<_> = list(text).await.into_iter().map(|row| row.1).collect();
+    assert_eq!(kinds.len(), 2);
+    assert!(kinds.contains(&"Group 3".to_owned()) && kinds.contains(&"City 3".to_owned()));
+    let elsewhere = IdentityFilter {
+        source_integration_id: Some(IntegrationId::new("okta")),
+        ..Default::default()
+    };
+    assert!(list(elsewhere).await.is_empty());
+}
+
+async fn people_with_attributes_of_their_own_are_listed_and_counted(ground: Ground) {
+    let (ana, bob, cleo) = (
+        ground.add_user("ana@example.org").await,
+        ground.add_user("bob@example.org").await,
+        ground.add_user("cleo@example.org").await,
+    );
+    let (here, sourced) = (city(&ground, "Berlin"), city_of(&ground, "okta", "1", "Rome"));
+    let write = ground.store.write(async |tx| -> Result<()> {
+        tx.put_attribute_value(&here).await?;
+        tx.put_attribute_value(&sourced).await?;
+        tx.give_attribute(&ana.id, &here.id, "Berlin").await?;
+        tx.give_attribute(&cleo.id, &here.id, "Berlin").await?;
+        tx.give_attribute(&bob.id, &sourced.id, "Rome").await?;
+        tx.set_manager(&ana.id, Some(&bob.id)).await
+    });
+    write.await.unwrap();
+    let list = async |among: Option<&[UserId]>, skip, limit| {
+        let listed = ground
+            .store
+            .read(async |tx| tx.list_users_with_own_attributes(among, skip, limit).await);
+        let (users, total) = listed.await.unwrap();
+        (users.into_iter().map(|user| user.email).collect::<Vec<_>>(), total)
+    };
+    let (both, total) = list(None, 0, 10).await;
+    assert_eq!((both.len(), total), (2, 2));
+    assert_eq!(list(None, 1, 1).await, (vec![both[1].clone()], 2));
+    assert_eq!(list(Some(&[bob.id.clone(), cleo.id.clone()]), 0, 10).await.0, ["cleo@example.org"]);
+    let ana = ground.store.read(async |tx| tx.find_user(&ana.id).await).await.unwrap().unwrap();
+    assert_eq!(ana.manager_id, Some(bob.id));
+    let group = ground.add_group("dba").await;
+    ground.store.write(async |tx| tx.add_group_member(&group.id, &cleo.id).await).await.unwrap();
+    let ids = [ana.id, cleo.id.clone()];
+    let groups = ground.store.read(async |tx| tx.groups_of_users(&ids).await).await.unwrap();
+    assert_eq!(groups.into_iter().collect::<Vec<_>>(), [(cleo.id, vec![group])]);
 }
 
 async fn tokens_of_a_person_end_together(ground: Ground) {
