@@ -199,14 +199,12 @@ impl<T: Serialize> Writing<T> {
                 return Ok(Some(text.into()));
             }
             let Some(rest) = &mut self.rest else { return Ok(None) };
-            match rest.try_next().await? {
-                Some(page) => self.ahead = page,
-                None => {
-                    self.rest = None;
-                    let end = (self.frame.close)(self.rows).map_err(|_| ApiError::internal())?;
-                    return Ok(Some(end.into()));
-                }
-            }
+            let Some(page) = rest.try_next().await? else {
+                self.rest = None;
+                let end = (self.frame.close)(self.rows).map_err(|_| ApiError::internal())?;
+                return Ok(Some(end.into()));
+            };
+            self.ahead = page;
         }
     }
 

@@ -300,10 +300,21 @@ struct Plan {
     taken: Vec<AttributeValueId>,
     /// Values to give, with their texts.
     given: Vec<(AttributeValue, String)>,
-    /// Who the manager will be, if that changes.
-    manager: Option<Option<UserId>>,
+    manager: NewManager,
     before: BTreeMap<String, Option<String>>,
     after: BTreeMap<String, Option<String>>,
+}
+
+/// What becomes of a person's manager.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum NewManager {
+    /// The same.
+    #[default]
+    Unchanged,
+    /// This person.
+    Is(UserId),
+    /// Nobody.
+    Nobody,
 }
 
 /// What the row changes, or everything that is wrong with it.
@@ -327,7 +338,7 @@ async fn planned(
         if kind == MANAGER {
             match manager_named(tx, &user, text).await? {
                 Ok(manager) if user.manager_id.as_ref() == Some(&manager) => {}
-                Ok(manager) => plan.manager = Some(Some(manager)),
+                Ok(manager) => plan.manager = NewManager::Is(manager),
                 Err(error) => errors.push(error),
             }
         }
@@ -354,7 +365,7 @@ async fn planned(
         plan.before.insert(kind.clone(), Some(former.text.clone()));
         plan.after.insert(kind.clone(), None);
         if kind == MANAGER {
-            plan.manager = Some(None);
+            plan.manager = NewManager::Nobody;
         }
     }
     Ok(if errors.is_empty() { Ok(plan) } else { Err(errors) })
@@ -394,14 +405,20 @@ async fn carry_out(
             new_values.push(value);
         }
     }
-    if let Some(manager) = &plan.manager {
-        tx.set_manager(user, manager.as_ref()).await?;
+    let manager = match &plan.manager {
+        NewManager::Is(manager) => Some(manager),
+        NewManager::Unchanged | NewManager::Nobody => None,
+    };
+    let moves = plan.manager != NewManager::Unchanged;
+    if moves {
+        tx.set_manager(user, manager).await?;
     }
-    if !plan.after.is_empty() || plan.manager.is_some() {
-        let mut detail = json!({ "before": plan.before, "after": plan.after });
-        if let Some(manager) = plan.manager {
-            detail["manager_id"] = json!(manager);
-        }
+    if moves || !plan.after.is_empty() {
+        let detail = json!({
+            "before": plan.before,
+            "after": plan.after,
+            "manager_id": manager,
+        });
         let audit = actor.audit();
         trail::record(tx, &audit, "user.attributes_changed", "user", user.as_str(), detail).await?;
     }

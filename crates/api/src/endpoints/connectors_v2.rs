@@ -36,7 +36,8 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
 #[schemars(rename = "ConnectorV2")]
 pub struct Connector {
     /// Connector id, chosen by the operator.
-    pub connector_id: String,
+    #[serde(rename = "connector_id")]
+    pub id: String,
     /// When any of its processes was last heard of.
     pub last_connected: Option<EpochSeconds>,
     /// `Connected` or `Disconnected`.
@@ -50,7 +51,7 @@ impl From<ConnectorView> for Connector {
             ConnectorStatus::Disconnected => "Disconnected",
         };
         Self {
-            connector_id: view.connector.id.into(),
+            id: view.connector.id.into(),
             last_connected: view.connector.last_connected_at.map(Into::into),
             status: status.to_owned(),
         }

@@ -87,7 +87,7 @@ pub struct Resource {
     pub name: String,
     /// Its type.
     #[serde(rename = "type")]
-    pub resource_type: String,
+    pub kind: String,
     /// How the last discovery run saw it.
     pub status: ResourceStatus,
 }
@@ -107,7 +107,7 @@ impl From<inventory::Resource> for Resource {
         Self {
             id: resource.id.into(),
             name: resource.name,
-            resource_type: resource.resource_type,
+            kind: resource.resource_type,
             status: ResourceStatus { status: resource.status.into(), message: None },
         }
     }

@@ -498,12 +498,11 @@ async fn named_attributes(
 ) -> Result<Vec<AttributeValueId>, AppError> {
     let mut found = Vec::new();
     for (place, value) in condition.values().iter().enumerate() {
-        match condition.pinned_ids.get(place).and_then(Option::as_ref) {
-            Some(pin) => found.push(AttributeValueId::new(pin.clone())),
-            None => {
-                let named = tx.find_attribute_values(&condition.attribute_type, value).await?;
-                found.extend(named.into_iter().map(|value| value.id));
-            }
+        if let Some(pin) = condition.pinned_ids.get(place).and_then(Option::as_ref) {
+            found.push(AttributeValueId::new(pin.clone()));
+        } else {
+            let named = tx.find_attribute_values(&condition.attribute_type, value).await?;
+            found.extend(named.into_iter().map(|value| value.id));
         }
     }
     Ok(found)
