@@ -54,6 +54,8 @@ uses! {
     ReadAccessScopes ManageAccessScopes PreviewAccessScope ReadConnectors ManageConnectors
     ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags
     ReadAvailableAccess RequestAccess DryRunRequest
+    ReadActivity ReadAnyRequest RequestForUser RevokeAnyRequest ForceDecision ReadSelectable
+    ReadAnyAccessDetails ResetAnyCredentials
     ReadOwnRequests RevokeOwnRequest DecideRequest ReadSessions ReadAccessDetails
     ResetCredentials
 }

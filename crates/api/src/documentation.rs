@@ -26,12 +26,14 @@ docs/errors.md.";
 /// Groups of operations, in the order in which they are shown.
 const TAGS: &[(&str, &str)] = &[
     ("Access Requests", "Asking for access and following it."),
+    ("Delegated Access Requests", "Requests made for others."),
     ("Access Sessions", "Using granted access."),
     ("Available Access", "What a user may ask for."),
     ("Access Flows", "Rules that say who gets what, how and for how long."),
     ("Bundles", "Named sets of targets."),
     ("Access Bundles", "Bundles in the older shape."),
     ("Access Scopes", "Queries that say which resources and permissions."),
+    ("Activity", "What was asked for, and how it went."),
     ("Integrations", "Connected systems."),
     ("Connectors", "Agents that reach the resources."),
     ("Groups", "User groups."),

@@ -4,7 +4,7 @@
 //! side does not compile until the other has it.
 
 use latchkey_app::connectors;
-use latchkey_domain::{flow, integration, inventory, session};
+use latchkey_domain::{activity, flow, integration, inventory, session};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +153,57 @@ words! {
         Warning = "WARNING",
         /// Switched off.
         Disabled = "DISABLED",
+    }
+    /// A column of activity.
+    ReportField = activity::ActivityField {
+        /// The request's id.
+        RequestId = "request_id",
+        /// When it was filed.
+        RequestDate = "request_date",
+        /// When access began.
+        RequestGrantDate = "request_grant_date",
+        /// When access had ended.
+        RequestRevokeDate = "request_revoke_date",
+        /// Who asked.
+        RequestorName = "requestor_name",
+        /// Their address.
+        RequestorEmail = "requestor_email",
+        /// For whom.
+        GranteeName = "grantee_name",
+        /// Their id.
+        GranteeId = "grantee_id",
+        /// Their kind.
+        GranteeType = "grantee_type",
+        /// The integration's name.
+        Integration = "integration",
+        /// Names of the resources.
+        Resources = "resources",
+        /// Their type.
+        ResourceType = "resource_type",
+        /// Names of the permissions.
+        Permissions = "permissions",
+        /// Who decided.
+        ApproverNames = "approver_names",
+        /// Their addresses.
+        ApproverEmails = "approver_emails",
+        /// Their kinds.
+        ApproverTypes = "approver_types",
+        /// Why access was wanted.
+        Justification = "justification",
+        /// Where the request stands.
+        Status = "status",
+        /// Why it was decided so.
+        ApproverReason = "approver_reason",
+        /// How each resource stands.
+        ResourcesStatus = "resources_status",
+        /// Asked for, or automatic.
+        TriggerType = "trigger_type",
+        /// The governing flow's name.
+        AccessFlow = "access_flow",
+        /// The bundle's name.
+        BundleName = "bundle_name",
+        /// How often it was prolonged.
+        ExtensionCount = "extension_count",
     }
     /// Where an integration stands, as the older paths spell it.
     LegacyIntegrationStatus = integration::IntegrationStatus {

@@ -90,11 +90,11 @@ async fn request_ids(tx: &mut Tx, texts: &[String]) -> Result<Option<Vec<Request
     if texts.is_empty() {
         return Ok(None);
     }
-    let mut ids: Vec<RequestId> = texts.iter().map(RequestId::new).collect();
+    let ids: Vec<RequestId> = texts.iter().map(RequestId::new).collect();
     let numbers: Vec<i64> =
         texts.iter().filter_map(|text| crate::requests::number_of(text)).collect();
-    ids.extend(tx.request_ids_by_number(&numbers).await?);
-    Ok(Some(ids))
+    let found = tx.request_ids_named(&ids, &numbers).await?;
+    Ok(Some(found.into_iter().map(|(id, _)| id).collect()))
 }
 
 /// All that the rows of a page say beside what stands in the requests.

@@ -148,6 +148,14 @@ operations! {
     ReadActivity: Admin, ANY_ROLE, Read;
     /// Read anybody's requests.
     ReadAnyRequest: Admin, ANY_ROLE, Read;
+    /// File a request for somebody, as if they had asked.
+    RequestForUser: Admin, ADMIN, Admin;
+    /// Read what anybody may ask for.
+    ReadSelectable: Admin, ANY_ROLE, Read;
+    /// Read how anybody connects; without secrets, but for one's own.
+    ReadAnyAccessDetails: Admin, ANY_ROLE, Read;
+    /// Have new credentials made for anybody's access.
+    ResetAnyCredentials: Admin, POLICY, Admin;
     /// End anybody's access.
     RevokeAnyRequest: Admin, POLICY, Admin;
     /// Decide in place of the approvers.

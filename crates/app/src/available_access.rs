@@ -121,7 +121,7 @@ pub async fn available_bundles(
 }
 
 /// The active flows by which `requestor` may ask for something for `grantee`.
-async fn flows_for(
+pub(crate) async fn flows_for(
     tx: &mut Tx,
     requestor: &Person,
     grantee: &Person,

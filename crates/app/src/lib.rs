@@ -44,6 +44,7 @@ pub mod paging;
 pub mod reconcile;
 pub mod requests;
 pub mod roles;
+pub mod selectable;
 pub mod server;
 pub mod sessions;
 pub mod settings;

@@ -55,6 +55,28 @@ pub struct FlowPolicy {
     pub timeframe: Option<Timeframe>,
     /// Switches.
     pub settings: FlowSettings,
+    /// What only the oldest form of a flow can say.
+    #[serde(default, skip_serializing_if = "LegacyPolicy::is_silent")]
+    pub legacy: LegacyPolicy,
+}
+
+/// What v1 of the wire format can say of a flow and later versions cannot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LegacyPolicy {
+    /// The longest grant in seconds, where that is no whole number of minutes;
+    /// [`FlowPolicy::grant_duration_in_min`] is then the next one above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_duration_in_sec: Option<u32>,
+    /// Whether all approvers would have to agree, said of a flow that has none.
+    pub require_all_approvers: bool,
+}
+
+impl LegacyPolicy {
+    /// Whether it says nothing, as most flows do.
+    pub fn is_silent(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Whether access is asked for.

@@ -113,6 +113,19 @@ impl RequestState {
         }
     }
 
+    /// The word on the wire of v3, which knows seven.
+    pub fn legacy_word(self) -> &'static str {
+        match self {
+            Self::Initializing | Self::PendingMfa | Self::Pending => "PENDING",
+            Self::Granting => "APPROVED",
+            Self::Active => "GRANTED",
+            Self::Rejected => "REJECTED",
+            Self::Revoking => "REVOKING",
+            Self::Revoked | Self::Cancelled => "EXPIRED",
+            Self::Failed => "FAILED",
+        }
+    }
+
     /// The states a wire word stands for, in any letter case.
     pub fn from_wire_word(word: &str) -> Result<Vec<Self>, UnknownWord> {
         let states: Vec<Self> = Self::ALL
@@ -158,6 +171,9 @@ pub struct AccessRequest {
     pub requestor_id: UserId,
     /// Who is to have access.
     pub grantee_id: UserId,
+    /// Whether an Admin filed it so that policy looks at the grantee as if they had asked. The
+    /// Admin is the requestor all the same, and decides about it no more than the grantee does.
+    pub asked_as_grantee: bool,
     /// The governing flow.
     pub flow_id: FlowId,
     /// Its version when it was chosen.

@@ -363,14 +363,26 @@ impl Tx {
         Ok(found)
     }
 
-    /// The ids of the requests with these numbers, in no order; unknown ones are left out.
-    pub async fn request_ids_by_number(&mut self, numbers: &[i64]) -> Result<Vec<RequestId>> {
+    /// The requests with one of these ids or numbers, each once and in no order.
+    pub async fn request_ids_named(
+        &mut self,
+        ids: &[RequestId],
+        numbers: &[i64],
+    ) -> Result<Vec<(RequestId, i64)>> {
         let mut found = Vec::new();
-        for numbers in numbers.chunks(CHUNK) {
-            let mut sql = Sql::new("SELECT r.id FROM requests r WHERE r.number IN ");
-            sql.list(numbers.iter().copied());
-            found.extend(self.rows(sql, |row| Ok(RequestId::new(row.text("id")?))).await?);
+        let read = |row: &Row| Ok((RequestId::new(row.text("id")?), row.int("number")?));
+        for ids in ids.chunks(CHUNK) {
+            let mut sql = Sql::new("SELECT r.id, r.number FROM requests r WHERE r.id IN ");
+            sql.list(ids.iter().map(RequestId::as_str));
+            found.extend(self.rows(sql, read).await?);
         }
+        for numbers in numbers.chunks(CHUNK) {
+            let mut sql = Sql::new("SELECT r.id, r.number FROM requests r WHERE r.number IN ");
+            sql.list(numbers.iter().copied());
+            found.extend(self.rows(sql, read).await?);
+        }
+        found.sort_unstable();
+        found.dedup();
         Ok(found)
     }
 

@@ -41,7 +41,8 @@ pub struct RequestFilter {
 const COLUMNS: &str = "r.id, r.number, r.requestor_id, r.grantee_id, r.flow_id, r.flow_version, \
      r.flow_policy, r.bundle_id, r.state, r.state_reason, r.justification, r.duration_sec, \
      r.duration_was_asked, r.custom_fields, r.digest, r.created_at, r.decided_at, r.ends_at, \
-     r.granted_at, r.grant_deadline, r.ended_at, r.revoke_requested_at, r.version";
+     r.granted_at, r.grant_deadline, r.ended_at, r.revoke_requested_at, r.version, \
+     r.asked_as_grantee";
 
 const APPROVAL_COLUMNS: &str = "id, request_id, approver_id, decision, reason, digest, forced, at";
 
@@ -54,6 +55,7 @@ fn read_request(row: &Row) -> Result<AccessRequest> {
         number: row.int("number")?,
         requestor_id: UserId::new(row.text("requestor_id")?),
         grantee_id: UserId::new(row.text("grantee_id")?),
+        asked_as_grantee: row.flag("asked_as_grantee")?,
         flow_id: FlowId::new(row.text("flow_id")?),
         flow_version: row.int("flow_version")?,
         flow_policy: row.json("flow_policy")?,
@@ -118,8 +120,8 @@ impl Tx {
             "INSERT INTO requests (id, number, requestor_id, grantee_id, flow_id, flow_version, \
              flow_policy, bundle_id, state, state_reason, justification, duration_sec, \
              duration_was_asked, custom_fields, digest, created_at, decided_at, ends_at, \
-             granted_at, grant_deadline, ended_at, revoke_requested_at, version, trigger_type) \
-             VALUES ",
+             granted_at, grant_deadline, ended_at, revoke_requested_at, version, trigger_type, \
+             asked_as_grantee) VALUES ",
         );
         sql.list(values![
             request.id.as_str(),
@@ -146,6 +148,7 @@ impl Tx {
             opt_micros(request.revoke_requested_at),
             request.version,
             request.flow_policy.trigger.as_str(),
+            request.asked_as_grantee,
         ]);
         self.exec(sql).await?;
         self.insert_units(request.created_at, units).await

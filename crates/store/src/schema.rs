@@ -23,7 +23,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 6, name: "activity", sql: include_str!("../migrations/0006_activity.sql") },
     Step { version: 7, name: "bundles", sql: include_str!("../migrations/0007_bundles.sql") },
     Step { version: 8, name: "attributes", sql: include_str!("../migrations/0008_attributes.sql") },
+    Step {
+        version: 9,
+        name: "filed_by_admin",
+        sql: include_str!("../migrations/0009_filed_by_admin.sql"),
+    },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 8;
+pub(crate) const LATEST: i64 = 9;

@@ -3,6 +3,8 @@
 //! One live session per (grantee, integration) is kept by an index as well as by
 //! [`Tx::lock_grantee`], which serialises everything that joins, leaves or makes one.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use latchkey_domain::{
     ids::{IntegrationId, ReceiptId, RequestId, SessionId, TaskId, UserId},
@@ -13,7 +15,7 @@ use latchkey_domain::{
 use crate::{
     error::{Result, StoreError},
     page::PageQuery,
-    sql::{Row, Sql, json, micros, opt_micros, values},
+    sql::{CHUNK, Row, Sql, json, micros, opt_micros, values},
     tx::Tx,
 };
 
@@ -225,14 +227,30 @@ impl Tx {
         self.rows(sql, read_session).await
     }
 
-    /// The requests whose units a session carries or carried, oldest first.
-    pub async fn request_ids_of_session(&mut self, id: &SessionId) -> Result<Vec<RequestId>> {
-        let sql = Sql::with(
-            "SELECT DISTINCT created_at, request_id FROM request_units WHERE session_id = $1 \
-             ORDER BY created_at, request_id",
-            values![id.as_str()],
-        );
-        self.rows(sql, |row| Ok(RequestId::new(row.text("request_id")?))).await
+    /// The requests whose units these sessions carry or carried, each session's oldest first.
+    pub async fn request_ids_of_sessions(
+        &mut self,
+        ids: &[SessionId],
+    ) -> Result<BTreeMap<SessionId, Vec<RequestId>>> {
+        let mut found: BTreeMap<SessionId, Vec<RequestId>> = BTreeMap::new();
+        for ids in ids.chunks(CHUNK) {
+            let mut sql = Sql::new(
+                "SELECT DISTINCT session_id, created_at, request_id FROM request_units \
+                 WHERE session_id IN ",
+            );
+            sql.list(ids.iter().map(SessionId::as_str));
+            sql.push(" ORDER BY created_at, request_id");
+            let read = |row: &Row| {
+                Ok((
+                    SessionId::new(row.text("session_id")?),
+                    RequestId::new(row.text("request_id")?),
+                ))
+            };
+            for (session, request) in self.rows(sql, read).await? {
+                found.entry(session).or_default().push(request);
+            }
+        }
+        Ok(found)
     }
 
     /// Adds a receipt.
@@ -256,6 +274,43 @@ impl Tx {
         let sql =
             format!("SELECT {RECEIPT_COLUMNS} FROM receipts WHERE request_id = $1 ORDER BY at, id");
         self.rows(Sql::with(&sql, values![id.as_str()]), read_receipt).await
+    }
+
+    /// Receipts about several requests, each request's oldest first.
+    pub async fn receipts_of_requests(&mut self, ids: &[RequestId]) -> Result<Vec<ReceiptRecord>> {
+        let mut found = Vec::new();
+        for ids in ids.chunks(CHUNK) {
+            let mut sql =
+                Sql::new(&format!("SELECT {RECEIPT_COLUMNS} FROM receipts WHERE request_id IN "));
+            sql.list(ids.iter().map(RequestId::as_str));
+            sql.push(" ORDER BY request_id, at, id");
+            found.extend(self.rows(sql, read_receipt).await?);
+        }
+        Ok(found)
+    }
+
+    /// Receipts about a request by pages. Their place in the list is (when they were taken, id).
+    pub async fn list_receipts(
+        &mut self,
+        request: &RequestId,
+        page: &PageQuery,
+    ) -> Result<Vec<ReceiptRecord>> {
+        let mut sql = Sql::new(&format!("SELECT {RECEIPT_COLUMNS} FROM receipts WHERE TRUE"));
+        sql.and_eq("request_id", Some(request.as_str()));
+        page.apply(&mut sql, "at", "id");
+        self.rows(sql, read_receipt).await
+    }
+
+    /// The sessions with these ids, in no order; unknown ids are left out.
+    pub async fn find_sessions(&mut self, ids: &[SessionId]) -> Result<Vec<AccessSession>> {
+        let mut found = Vec::new();
+        for ids in ids.chunks(CHUNK) {
+            let mut sql =
+                Sql::new(&format!("SELECT {COLUMNS} FROM access_sessions s WHERE s.id IN "));
+            sql.list(ids.iter().map(SessionId::as_str));
+            found.extend(self.rows(sql, read_session).await?);
+        }
+        Ok(found)
     }
 
     /// Receipts of a session, oldest first.

@@ -1,10 +1,9 @@
 //! What happens: asking, deciding, connecting, ending, proving.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use latchkey_systems::{Postgres, find_program, wait_until};
+use latchkey_systems::{Postgres, wait_until};
 use serde_json::{Value, json};
 
 use super::installation::{CONNECTOR, Installation, Person, text_of};
@@ -47,9 +46,7 @@ pub(super) fn tell(
     end_on_time(narrator, server, &mut rosa, &mut abel)?;
 
     narrator.chapter("All of it is on record");
-    if let Some(receipt) = receipt_of(installation, &request)? {
-        narrator.evidence("the receipt, as it is stored with the first request", &receipt);
-    }
+    show_receipt(narrator, &mut ada, &request)?;
     let verdict = installation.command_line(&["audit", "verify"])?;
     narrator.evidence("latchkey audit verify", &verdict);
     Ok(())
@@ -320,20 +317,16 @@ fn roles_of(server: &Postgres, login: &Login) -> u32 {
     server.sql("postgres", &sql).ok().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX)
 }
 
-/// What was read back at the target when the request ended, from the database file itself.
-/// `None` on a machine without Python, whose SQLite reads it.
-fn receipt_of(installation: &Installation, request: &str) -> Result<Option<String>> {
-    let Some(python) = find_program("python3") else { return Ok(None) };
-    let output = Command::new(python)
-        .args(["-c", include_str!("receipt.py")])
-        .arg(installation.folder())
-        .arg(request)
-        .stdin(Stdio::null())
-        .output()?;
-    if !output.status.success() {
-        bail!("no receipt: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(Some(String::from_utf8(output.stdout)?))
+/// Shows what was read back at the target when the request ended.
+fn show_receipt(narrator: &Narrator, ada: &mut Client, request: &str) -> Result<()> {
+    let path = format!("/api/admin/v1/access-requests/{request}/receipts");
+    let page = ada.get(&path)?;
+    let receipts = page.get("items").and_then(Value::as_array);
+    let last = receipts.and_then(|receipts| receipts.last()).context("a receipt")?;
+    narrator.evidence(&format!("Ada: GET {path}, the last one"), &format!("{last:#}"));
+    let is_gone = last.get("principal_exists") == Some(&Value::Bool(false))
+        && last.get("open_sessions") == Some(&json!(0));
+    narrator.proof("the receipt says that login and sessions are gone", is_gone)
 }
 
 /// Reads an object until one of its members has one of these values.

@@ -36,9 +36,10 @@ use crate::{
 
 const TAG: &str = "Access Sessions";
 /// Where instructions name the password.
-const PASSWORD_PLACE: &str = "{{password}}";
+pub(super) const PASSWORD_PLACE: &str = "{{password}}";
 /// What stands there once it was shown.
-const PASSWORD_SHOWN: &str = "(shown once already; reset the credentials to get a new one)";
+pub(super) const PASSWORD_SHOWN: &str =
+    "(shown once already; reset the credentials to get a new one)";
 
 /// The routes of this group.
 pub(crate) fn routes() -> ApiRouter<ApiState> {

@@ -7,10 +7,14 @@ use aide::axum::ApiRouter;
 use crate::ApiState;
 
 mod access_bundles_v1;
+mod access_flows_v1;
 mod access_flows_v2;
+mod access_requests_admin_v1;
+mod access_requests_v3;
 mod access_requests_v4;
 mod access_scopes_v1;
 mod access_sessions_v1;
+mod activity_v3;
 mod attributes_v1;
 mod available_access_v1;
 mod bundles_v2;
@@ -18,6 +22,7 @@ mod client_access_requests;
 mod connector_protocol;
 mod connectors_v2;
 mod connectors_v3;
+mod delegated_access_requests_v1;
 mod groups_v1;
 mod identities_v2;
 mod identity_attributes_v2;
@@ -27,6 +32,7 @@ mod integrations_v2;
 mod integrations_v3;
 mod integrations_v4;
 mod references;
+mod selectable_v3;
 mod users_v2;
 mod users_v3;
 
@@ -34,6 +40,10 @@ mod users_v3;
 pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
     vec![
         access_requests_v4::routes(),
+        access_requests_v3::routes(),
+        access_requests_admin_v1::routes(),
+        delegated_access_requests_v1::routes(),
+        selectable_v3::routes(),
         access_sessions_v1::routes(),
         available_access_v1::routes(),
         client_access_requests::routes(),
@@ -41,6 +51,8 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         access_scopes_v1::routes(),
         bundles_v2::routes(),
         access_bundles_v1::routes(),
+        access_flows_v1::routes(),
+        activity_v3::routes(),
         integrations_v4::routes(),
         integrations_v3::routes(),
         integrations_v2::routes(),

@@ -148,6 +148,7 @@ async fn every_change_leaves_an_audit_record() {
     let admin = &ground.admin;
     change_policy(ground).await;
     change_systems(ground).await;
+    change_in_the_office(&story).await;
 
     let first = story.ask("orders").await;
     story.act(bob, &first, "reject", json!({})).await.ok();
@@ -181,6 +182,23 @@ async fn every_change_leaves_an_audit_record() {
     assert_eq!(silent, WITHOUT_RECORD.map(str::to_owned).into());
 }
 
+/// What people with a role do about the requests of others.
+async fn change_in_the_office(story: &Story) {
+    let Story { ground, connector, .. } = story;
+    let admin = &ground.admin;
+    let filed = ground.post(admin, "/api/v3/access-requests", story.body_v3("orders").await).await;
+    let filed = filed.ok()["request_id"].as_str().unwrap().to_owned();
+    let ruth = ground.somebody("ruth", Some(Role::Admin)).await;
+    let path = format!("/api/admin/v1/access-requests/{filed}/force-approve");
+    ground.post(&ruth, &path, json!({})).await.ok();
+    ground.work(connector).await;
+    ground.post(admin, &format!("/api/v3/access-requests/{filed}/reset"), json!({})).await.ok();
+    ground.work(connector).await;
+    let body = json!({"request_ids": [filed]});
+    ground.post(admin, "/api/v3/access-requests-bulk/revoke", body).await.ok();
+    ground.work(connector).await;
+}
+
 async fn change_policy(ground: &Ground) {
     let admin = &ground.admin;
     let groups = "/api/admin/v1/groups";
@@ -193,6 +211,12 @@ async fn change_policy(ground: &Ground) {
     ground.delete(admin, &member).await.done();
     let members = json!({"members_emails": ["bob@example.com"]});
     ground.put(admin, &format!("{group}/members"), members).await.done();
+    let flows = "/api/v1/access-flows";
+    let body = crate::access_flows_v1::flow(ground, "oldest").await;
+    let made = ground.post(admin, flows, body).await.ok();
+    let made = format!("{flows}/{}", id_of(&made));
+    ground.patch(admin, &made, json!({"name": "older"})).await.ok();
+    ground.delete(admin, &made).await.ok();
     ground.delete(admin, &group).await.done();
     let attributes = "/api/v2/bulk/identities/attributes";
     let rows = json!([{"email": "ana@example.com", "attributes": {"okta_city": "Berlin"}}]);
@@ -277,6 +301,7 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
     let integration = &asked["access_groups"][0]["integration"];
     let resources = format!("/api/v3/integrations/{}/resources", id_of(integration));
     let resource = ground.get(&ground.admin, &resources).await.ok()["data"][0].clone();
+    let delegated = story.ask_for_bob("orders").await;
     let ids = [
         ("/api/admin/v4/integrations", id_of(integration)),
         ("/api/admin/v2/access-flows", id_of(readers)),
@@ -290,6 +315,11 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
         ("/api/v2/integrations", id_of(integration)),
         ("/api/v3/integrations/resources", id_of(&resource)),
         ("/api/v3/integrations", id_of(integration)),
+        ("/api/v3/selectable-integrations", id_of(integration)),
+        ("/api/v3/access-requests", id_of(&asked)),
+        ("/api/v1/access-flows", id_of(readers)),
+        ("/api/user/v1/delegated-access-requests", id_of(&delegated)),
+        ("/api/admin/v1/access-requests", id_of(&asked)),
         ("/api/admin/v1/groups", id_of(&group)),
         ("/api/user/v4/access-requests", id_of(&asked)),
         ("/api/client/v1/access-requests", id_of(&asked)),
@@ -301,8 +331,9 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
     for operation in Operation::all().iter().filter(|operation| operation.method == "GET") {
         let found = ids.iter().find(|(prefix, _)| operation.template.starts_with(prefix));
         let id = found.map_or("unknown", |(_, id)| id);
-        let places = ["{id}", "{type}", "{resource_id}"].iter();
+        let places = ["{id}", "{type}", "{resource_id}", "{integration_id}"].iter();
         let path = places.fold(operation.template.clone(), |path, place| path.replace(place, id));
+        let path = path.replace("{resource_type}", "postgresql-table");
         for (whose, token) in [("admin", &ground.admin), ("ana", ana), ("bob", bob)] {
             let answer = ground.get(token, &format!("{path}?scope=MyRequests")).await;
             assert_ne!(answer.status, 500, "{} as {whose}: {}", operation.id, answer.text);

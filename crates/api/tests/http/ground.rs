@@ -175,6 +175,10 @@ impl Ground {
         self.call("PUT", token, path, Some(body)).await
     }
 
+    pub async fn patch(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call("PATCH", token, path, Some(body)).await
+    }
+
     pub async fn delete(&self, token: &str, path: &str) -> Answer {
         self.call("DELETE", token, path, None).await
     }

@@ -5,17 +5,23 @@
     reason = "a test stops at what is not as it says"
 )]
 
+mod access_flows_v1;
+mod access_requests_v3;
 mod access_scopes;
+mod activity;
 mod attributes;
 mod bundles;
 mod connectors_and_integrations;
 mod coverage;
+mod delegated;
 mod document;
 mod envelope;
 mod error_codes;
 mod flows_and_groups;
 mod ground;
 mod integrations_older;
+mod office;
 mod others;
 mod requests;
+mod selectable;
 mod whole_lists;

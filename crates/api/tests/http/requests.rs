@@ -48,6 +48,28 @@ impl Story {
         asked[0].clone()
     }
 
+    /// The body by which an Admin asks for the table `name` for ana.
+    pub async fn body_v3(&self, name: &str) -> Value {
+        let ana = self.ground.get(&self.ground.admin, "/api/admin/v3/users/ana@example.com").await;
+        let shop = self.ground.get(&self.ground.admin, "/api/admin/v4/integrations").await;
+        json!({
+            "user_id": ana.ok()["id"], "integration_id": shop.ok()["items"][0]["id"],
+            "resource_ids": [self.body(name).await["entitlements"][0]["resource_id"]],
+            "permissions": ["READ_ONLY"], "justification": "incident 7",
+        })
+    }
+
+    /// A request of ana's for bob, under a flow that lets ana ask for anybody.
+    pub async fn ask_for_bob(&self, name: &str) -> Value {
+        let mut delegates = flow("delegates", "ana", Some("bob"));
+        delegates["request_for_others"] = json!(true);
+        let admin = &self.ground.admin;
+        self.ground.post(admin, "/api/admin/v2/access-flows", delegates).await.ok();
+        let mut body = self.body(name).await;
+        body["grantee"] = json!("bob@example.com");
+        self.ground.post(&self.ana, REQUESTS, body).await.ok()[0].clone()
+    }
+
     pub async fn request(&self, request: &Value) -> Value {
         let path = format!("{REQUESTS}/{}", id_of(request));
         self.ground.get(&self.ana, &path).await.ok()

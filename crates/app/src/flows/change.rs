@@ -1,6 +1,10 @@
 //! Creating, replacing and deleting flows, and what that does to requests under way.
 
-use latchkey_domain::{flow::AccessFlow, ids::FlowId, policy::validation::validate_flow};
+use latchkey_domain::{
+    flow::{AccessFlow, FlowPolicy},
+    ids::FlowId,
+    policy::validation::validate_flow,
+};
 use latchkey_store::Tx;
 use serde_json::json;
 
@@ -14,6 +18,34 @@ use crate::{
     texts, trail,
 };
 
+/// A flow as it is to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) active: bool,
+    /// With references resolved; pinned when it is stored.
+    pub(super) policy: FlowPolicy,
+}
+
+impl Draft {
+    /// The flow as it is.
+    pub(super) fn of(flow: &AccessFlow) -> Self {
+        Self {
+            name: flow.name.clone(),
+            description: flow.description.clone(),
+            active: flow.active,
+            policy: flow.policy.clone(),
+        }
+    }
+
+    async fn read(tx: &mut Tx, command: FlowCommand) -> Result<Self, AppError> {
+        let policy = input::resolve(tx, &command).await?;
+        let FlowCommand { name, description, active, .. } = command;
+        Ok(Self { name, description, active, policy })
+    }
+}
+
 /// Creates a flow. 400 naming references that mean nothing and rules that are broken; 409 if the
 /// name is taken.
 pub async fn create_flow(
@@ -23,31 +55,41 @@ pub async fn create_flow(
 ) -> Result<FlowView, AppError> {
     actor.require(Operation::ManageFlows)?;
     app.store()
-        .write(async |tx| {
-            let mut policy = input::resolve(tx, &command).await?;
-            check(&command, &policy)?;
-            name_is_free(tx, &command.name, None).await?;
-            named_by_targets(&policy).hold(tx).await?;
-            pins::pin(tx, &mut policy, None).await?;
-            let now = tx.now();
-            let flow = AccessFlow {
-                id: FlowId::generate(now, app.rng()),
-                name: command.name,
-                description: command.description,
-                active: command.active,
-                policy,
-                version: 1,
-                created_at: now,
-                updated_at: None,
-            };
-            tx.insert_flow(&flow).await?;
-            let detail = json!({ "name": flow.name, "active": flow.active, "policy": flow.policy });
-            let id = flow.id.as_str();
-            trail::record(tx, &actor.audit(), "access_flow.created", "access_flow", id, detail)
-                .await?;
+        .write(async |tx: &mut Tx| -> Result<FlowView, AppError> {
+            let draft = Draft::read(tx, command).await?;
+            let flow = insert(tx, app, actor, draft).await?;
             Ok(view(tx, flow).await?)
         })
         .await
+}
+
+/// Stores a new flow. The caller has asked whether the actor may.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    mut draft: Draft,
+) -> Result<AccessFlow, AppError> {
+    check(&draft)?;
+    name_is_free(tx, &draft.name, None).await?;
+    named_by_targets(&draft.policy).hold(tx).await?;
+    pins::pin(tx, &mut draft.policy, None).await?;
+    let now = tx.now();
+    let flow = AccessFlow {
+        id: FlowId::generate(now, app.rng()),
+        name: draft.name,
+        description: draft.description,
+        active: draft.active,
+        policy: draft.policy,
+        version: 1,
+        created_at: now,
+        updated_at: None,
+    };
+    tx.insert_flow(&flow).await?;
+    let detail = json!({ "name": flow.name, "active": flow.active, "policy": flow.policy });
+    let id = flow.id.as_str();
+    trail::record(tx, &actor.audit(), "access_flow.created", "access_flow", id, detail).await?;
+    Ok(flow)
 }
 
 /// Replaces a flow. One that is switched off has its pending requests cancelled; live access
@@ -60,42 +102,61 @@ pub async fn update_flow(
 ) -> Result<FlowView, AppError> {
     actor.require(Operation::ManageFlows)?;
     app.store()
-        .write(async |tx| {
+        .write(async |tx: &mut Tx| -> Result<FlowView, AppError> {
             let before = tx.find_flow(id).await?.ok_or_else(AppError::not_found)?;
-            let mut policy = input::resolve(tx, &command).await?;
-            // Only the older format can say this; a newer client must not wipe it.
-            policy.settings.require_justification_on_request_again |=
-                before.policy.settings.require_justification_on_request_again;
-            check(&command, &policy)?;
-            name_is_free(tx, &command.name, Some(id)).await?;
-            named_by_targets(&policy).hold(tx).await?;
-            pins::pin(tx, &mut policy, Some(&before)).await?;
-            let mut flow = AccessFlow {
-                name: command.name,
-                description: command.description,
-                active: command.active,
-                policy,
-                updated_at: Some(tx.now()),
-                ..before.clone()
-            };
-            tx.update_flow(&mut flow).await?;
-            let detail = json!({
-                "name": flow.name,
-                "active": flow.active,
-                "version": flow.version,
-                "before": before.policy,
-                "policy": flow.policy,
-            });
-            let audit = actor.audit();
-            trail::record(tx, &audit, "access_flow.updated", "access_flow", id.as_str(), detail)
-                .await?;
-            if before.active && !flow.active {
-                let because = Because::FlowSwitchedOff;
-                cancel_open_requests_of_flow(tx, &audit, id, &because).await?;
-            }
+            let mut draft = Draft::read(tx, command).await?;
+            keep_what_only_v1_says(&before.policy, &mut draft.policy);
+            let flow = replace(tx, actor, before, draft).await?;
             Ok(view(tx, flow).await?)
         })
         .await
+}
+
+/// A newer client cannot send what only the oldest form says, and must not wipe it.
+fn keep_what_only_v1_says(before: &FlowPolicy, policy: &mut FlowPolicy) {
+    policy.settings.require_justification_on_request_again |=
+        before.settings.require_justification_on_request_again;
+    if policy.grant_duration_in_min == before.grant_duration_in_min {
+        policy.legacy.grant_duration_in_sec = before.legacy.grant_duration_in_sec;
+    }
+    if policy.approver_policy.is_none() {
+        policy.legacy.require_all_approvers = before.legacy.require_all_approvers;
+    }
+}
+
+/// Stores a flow in place of what it was. The caller has asked whether the actor may.
+pub(super) async fn replace(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: AccessFlow,
+    mut draft: Draft,
+) -> Result<AccessFlow, AppError> {
+    check(&draft)?;
+    name_is_free(tx, &draft.name, Some(&before.id)).await?;
+    named_by_targets(&draft.policy).hold(tx).await?;
+    pins::pin(tx, &mut draft.policy, Some(&before)).await?;
+    let mut flow = AccessFlow {
+        name: draft.name,
+        description: draft.description,
+        active: draft.active,
+        policy: draft.policy,
+        updated_at: Some(tx.now()),
+        ..before.clone()
+    };
+    tx.update_flow(&mut flow).await?;
+    let detail = json!({
+        "name": flow.name,
+        "active": flow.active,
+        "version": flow.version,
+        "before": before.policy,
+        "policy": flow.policy,
+    });
+    let (audit, id) = (actor.audit(), flow.id.as_str());
+    trail::record(tx, &audit, "access_flow.updated", "access_flow", id, detail).await?;
+    if before.active && !flow.active {
+        cancel_open_requests_of_flow(tx, &audit, &flow.id, &Because::FlowSwitchedOff).await?;
+    }
+    Ok(flow)
 }
 
 /// Deletes a flow: its pending requests are cancelled and its live access is revoked.
@@ -115,20 +176,17 @@ pub async fn delete_flow(app: &App, actor: &Actor, id: &FlowId) -> Result<(), Ap
         .await
 }
 
-fn check(
-    command: &FlowCommand,
-    policy: &latchkey_domain::flow::FlowPolicy,
-) -> Result<(), AppError> {
-    let mut errors: Vec<FieldError> = validate_flow(&command.name, policy)
+fn check(draft: &Draft) -> Result<(), AppError> {
+    let mut errors: Vec<FieldError> = validate_flow(&draft.name, &draft.policy)
         .into_iter()
         .map(|problem| FieldError::new(problem.field, problem.message))
         .collect();
-    if let Err(error) = texts::check_line("name", &command.name)
+    if let Err(error) = texts::check_line("name", &draft.name)
         && !errors.iter().any(|known| known.field == "name")
     {
         errors.push(error);
     }
-    errors.extend(texts::check_description("description", command.description.as_deref()).err());
+    errors.extend(texts::check_description("description", draft.description.as_deref()).err());
     if errors.is_empty() { Ok(()) } else { Err(AppError::invalid_fields(errors)) }
 }
 

@@ -3,8 +3,8 @@
 use latchkey_domain::{
     flow::{
         ApprovalMode, ApproverGroup, ApproverPolicy, Condition, ConditionSet, EscalationPolicy,
-        FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, LogicalOperator, MatchOperator,
-        RequestFor, RequestScope, Timeframe,
+        FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, LegacyPolicy, LogicalOperator,
+        MatchOperator, RequestFor, RequestScope, Timeframe,
     },
     ids::IntegrationId,
 };
@@ -163,6 +163,7 @@ pub(super) async fn resolve(tx: &mut Tx, command: &FlowCommand) -> Result<FlowPo
         grant_duration_in_min: command.grant_duration_in_min,
         timeframe: command.timeframe.clone(),
         settings: command.settings.clone(),
+        legacy: LegacyPolicy::default(),
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod change;
 mod input;
+mod legacy;
 pub(crate) mod pins;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,10 @@ pub use change::{create_flow, delete_flow, update_flow};
 pub use input::{
     ApproverGroupInput, ApproverPolicyInput, ConditionInput, ConditionSetInput,
     EscalationPolicyInput, FlowCommand, RequestForInput, TargetInput,
+};
+pub use legacy::{
+    LegacyChange, LegacyFlow, LegacyIdentity, LegacyKind, LegacySettings, LegacySettingsChange,
+    LegacyTimeframe, create_legacy_flow, patch_legacy_flow,
 };
 
 pub use crate::targets::IntegrationTargetInput;
@@ -59,11 +64,7 @@ pub async fn list_flows(
         .read(async |tx| {
             let rows = tx.list_flows(&page.query()).await?;
             let page = page.page(rows, |flow| PageKey::new(flow.created_at, flow.id.as_str()));
-            let mut items = Vec::with_capacity(page.items.len());
-            for flow in page.items {
-                items.push(view(tx, flow).await?);
-            }
-            Ok(Page { items, next: page.next })
+            Ok(Page { items: views(tx, page.items).await?, next: page.next })
         })
         .await
 }
@@ -80,25 +81,60 @@ pub async fn get_flow(app: &App, actor: &Actor, id: &FlowId) -> Result<FlowView,
 }
 
 async fn view(tx: &mut Tx, flow: AccessFlow) -> Result<FlowView, StoreError> {
-    let ids: Vec<IntegrationId> = integrations_of(&flow).into_iter().collect();
-    let integration_names = tx
-        .find_integrations(&ids)
-        .await?
-        .into_iter()
-        .map(|integration| (integration.id, integration.name))
-        .collect();
-    let named = named_by_targets(&flow.policy);
-    let bundles: Vec<BundleId> = named.bundles.into_iter().collect();
-    let bundle_names = tx.bundle_names(&bundles).await?;
-    let scopes: Vec<AccessScopeId> = named.access_scopes.into_iter().collect();
-    let access_scope_names = tx
-        .find_access_scopes(&scopes)
-        .await?
-        .into_iter()
-        .map(|scope| (scope.id, scope.name))
-        .collect();
-    let unsupported_members = unsupported_members(&flow.policy);
-    Ok(FlowView { flow, integration_names, bundle_names, access_scope_names, unsupported_members })
+    let names = Names::of(tx, std::slice::from_ref(&flow)).await?;
+    Ok(names.view(flow))
+}
+
+/// The flows with the names of what they refer to, read once for all of them.
+async fn views(tx: &mut Tx, flows: Vec<AccessFlow>) -> Result<Vec<FlowView>, StoreError> {
+    let names = Names::of(tx, &flows).await?;
+    Ok(flows.into_iter().map(|flow| names.view(flow)).collect())
+}
+
+/// Names of what several flows refer to.
+struct Names {
+    integrations: BTreeMap<IntegrationId, String>,
+    bundles: BTreeMap<BundleId, String>,
+    access_scopes: BTreeMap<AccessScopeId, String>,
+}
+
+impl Names {
+    async fn of(tx: &mut Tx, flows: &[AccessFlow]) -> Result<Self, StoreError> {
+        let mut integrations = BTreeSet::new();
+        let mut named = Named::default();
+        for flow in flows {
+            integrations.extend(integrations_of(flow));
+            let targets = named_by_targets(&flow.policy);
+            named.bundles.extend(targets.bundles);
+            named.access_scopes.extend(targets.access_scopes);
+        }
+        let integrations: Vec<IntegrationId> = integrations.into_iter().collect();
+        let bundles: Vec<BundleId> = named.bundles.into_iter().collect();
+        let access_scopes: Vec<AccessScopeId> = named.access_scopes.into_iter().collect();
+        let access_scopes = tx.find_access_scopes(&access_scopes).await?;
+        Ok(Self {
+            integrations: tx.integration_names(&integrations).await?,
+            bundles: tx.bundle_names(&bundles).await?,
+            access_scopes: access_scopes.into_iter().map(|scope| (scope.id, scope.name)).collect(),
+        })
+    }
+
+    fn view(&self, flow: AccessFlow) -> FlowView {
+        let targets = named_by_targets(&flow.policy);
+        FlowView {
+            integration_names: those(&self.integrations, &integrations_of(&flow)),
+            bundle_names: those(&self.bundles, &targets.bundles),
+            access_scope_names: those(&self.access_scopes, &targets.access_scopes),
+            unsupported_members: unsupported_members(&flow.policy),
+            flow,
+        }
+    }
+}
+
+/// The names of these ids.
+fn those<I: Ord + Clone>(names: &BTreeMap<I, String>, ids: &BTreeSet<I>) -> BTreeMap<I, String> {
+    let known = ids.iter().filter_map(|id| Some((id.clone(), names.get(id)?.clone())));
+    known.collect()
 }
 
 /// What the targets of a flow name.

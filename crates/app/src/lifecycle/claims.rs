@@ -33,9 +33,16 @@ pub(crate) async fn lock_claims_of(
     grantee: &UserId,
     units: &[RequestUnit],
 ) -> Result<(), AppError> {
-    let integrations: BTreeSet<&IntegrationId> =
-        units.iter().map(|unit| &unit.integration_id).collect();
-    for integration in integrations {
+    lock_claims(tx, units.iter().map(|unit| (&unit.integration_id, grantee))).await
+}
+
+/// Locks these (integration, grantee) pairs, in the same order.
+pub(crate) async fn lock_claims<'a>(
+    tx: &mut Tx,
+    pairs: impl Iterator<Item = (&'a IntegrationId, &'a UserId)>,
+) -> Result<(), AppError> {
+    let pairs: BTreeSet<(&IntegrationId, &UserId)> = pairs.collect();
+    for (integration, grantee) in pairs {
         tx.lock_grantee(integration, grantee).await?;
     }
     Ok(())

@@ -14,7 +14,9 @@ mod granting;
 mod settling;
 mod transition;
 
-pub(crate) use claims::{apply_task, desired_changed, lock_claims_of, lock_with_claims};
+pub(crate) use claims::{
+    apply_task, desired_changed, lock_claims, lock_claims_of, lock_with_claims,
+};
 pub(crate) use ending::{UNFINISHED, begin_ending, cancel, end_or_cancel};
 pub(crate) use granting::{begin_granting, give_up_granting};
 pub(crate) use settling::settle;

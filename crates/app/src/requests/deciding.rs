@@ -3,13 +3,13 @@
 //! Eligible approvers, the frozen policy, the flow as it is now, people and entitlements are all
 //! read again in the transaction that stores a decision.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_domain::{
     audit::AuditActor,
     flow::{Condition, FlowPolicy, MatchOperator},
-    ids::{ApprovalId, AttributeValueId, UserId},
-    inventory::Entitlement,
+    ids::{ApprovalId, AttributeValueId, FlowId, PermissionId, RequestId, ResourceId, UserId},
+    inventory::{Entitlement, Permission, Resource},
     people::User,
     policy::{
         approvals::{ApprovedBy, DeciderStanding, Given, Question},
@@ -24,9 +24,9 @@ use latchkey_store::{PageKey, PageQuery, Tx, UserFilter, Wake};
 use serde_json::json;
 
 use super::{
-    people::Person,
-    reading::find_visible,
-    view::{RequestView, view},
+    people::{People, Person},
+    reading::{find_by_reference, find_visible},
+    view::{RequestView, view, views},
 };
 use crate::{
     Actor, App, Operation, Page, PageRequest,
@@ -89,29 +89,22 @@ pub async fn list_my_tasks(
     app.store()
         .read(async |tx: &mut Tx| -> Result<Page<RequestView>, AppError> {
             let me = Person::of(tx, actor.user.clone()).await?;
+            let mut people = People::default();
             let mut rows = Vec::new();
             let mut query = PageQuery { after: page.after.clone(), ..PageQuery::first(200) };
             loop {
                 let pending = tx.pending_requests(&query).await?;
                 let Some(last) = pending.last() else { break };
                 query.after = Some(PageKey::new(last.created_at, last.id.as_str()));
-                for request in pending {
-                    if waits_for(tx, &request, &me).await? {
-                        rows.push(request);
-                    }
-                }
+                rows.extend(waiting_for(tx, pending, &me, &mut people).await?);
                 if rows.len() > page.limit as usize {
                     break;
                 }
             }
             let page =
                 page.page(rows, |request| PageKey::new(request.created_at, request.id.as_str()));
-            let mut items = Vec::with_capacity(page.items.len());
-            for request in page.items {
-                let seen = view(tx, request).await?;
-                items.push(with_deciders(tx, actor, seen).await?);
-            }
-            Ok(Page { items, next: page.next })
+            let seen = views(tx, page.items).await?;
+            Ok(Page { items: with_deciders(tx, actor, seen).await?, next: page.next })
         })
         .await
 }
@@ -133,7 +126,12 @@ async fn store_decision(
     let decided = app
         .store()
         .write(async |tx: &mut Tx| -> Result<RequestView, AppError> {
-            let seen = find_visible(tx, actor, id).await?;
+            let seen = if said.forced {
+                // Whoever may force a decision may see every request.
+                find_by_reference(tx, id).await?
+            } else {
+                find_visible(tx, actor, id).await?
+            };
             let locked = lock_with_claims(tx, &seen.id).await?;
             let (mut request, mut units) = locked.ok_or_else(AppError::not_found)?;
             may_say(tx, actor, &request, &said).await?;
@@ -162,7 +160,7 @@ async fn store_decision(
             record(tx, &audit, "access_request.decided", "access_request", &object, told).await?;
             proceed(tx, app, &audit, &mut request, &mut units).await?;
             let seen = view(tx, request).await?;
-            with_deciders(tx, actor, seen).await
+            with_deciders_of(tx, actor, seen).await
         })
         .await?;
     app.store().wake().notify(Wake::Tasks);
@@ -177,9 +175,9 @@ async fn may_say(
     request: &AccessRequest,
     said: &Said,
 ) -> Result<(), AppError> {
-    let parties = Parties::read(tx, request).await?;
+    let people = People::read(tx, parties_of(request)).await?;
     let me = Person::of(tx, actor.user.clone()).await?;
-    let question = parties.question(&request.flow_policy, &request.digest);
+    let question = Parties::among(&people, request)?.question(request);
     if said.forced {
         if !question.may_force(me.facts()) {
             return Err(AppError::forbidden(
@@ -222,7 +220,7 @@ async fn may_say(
     }
     check_reason(&request.flow_policy, said.reason.as_deref()).map_err(|problem| {
         AppError::refused(codes::REASON_REQUIRED, problem.to_string())
-            .with_field("reason", problem.to_string())
+            .with_field("justification", problem.to_string())
     })
 }
 
@@ -291,18 +289,19 @@ async fn verdict(
     request: &AccessRequest,
     units: &[RequestUnit],
 ) -> Result<Verdict, AppError> {
-    let parties = Parties::read(tx, request).await?;
     let current = tx.find_flow(&request.flow_id).await?;
     let policies = [&request.flow_policy].into_iter().chain(current.as_ref().map(|f| &f.policy));
     let contents = Contents::of(tx, policies).await?;
     let entitlements = entitlements_now(tx, units).await?;
     let digest = request_digest(request, units);
     let approvals = tx.approvals_of(&request.id).await?;
-    let approvers = people_of(tx, approvals.iter().map(|one| one.approver_id.clone())).await?;
+    let deciders = approvals.iter().map(|approval| &approval.approver_id);
+    let people = People::read(tx, parties_of(request).into_iter().chain(deciders)).await?;
+    let parties = Parties::among(&people, request)?;
     let given: Vec<Given<'_>> = approvals
         .iter()
         .filter_map(|approval| {
-            let person = approvers.iter().find(|one| one.user.id == approval.approver_id)?;
+            let person = people.find(&approval.approver_id)?;
             Some(Given { approval, approver: person.facts() })
         })
         .collect();
@@ -310,6 +309,7 @@ async fn verdict(
         frozen: &request.flow_policy,
         current: current.as_ref(),
         requestor: parties.requestor.facts(),
+        asker: parties.asker.facts(),
         grantee: parties.grantee.facts(),
         bundle: request.bundle_id.as_ref(),
         contents: &contents,
@@ -327,50 +327,54 @@ async fn entitlements_now(
     tx: &mut Tx,
     units: &[RequestUnit],
 ) -> Result<Vec<Entitlement>, AppError> {
-    let mut found = Vec::with_capacity(units.len());
-    for unit in units {
-        let resource = tx.find_resource(&unit.resource_id).await?;
-        let permission = tx.find_permission(&unit.permission_id).await?;
-        if let (Some(resource), Some(permission)) = (resource, permission) {
-            found.push(Entitlement { resource, permission });
-        }
-    }
-    Ok(found)
+    let resources: BTreeSet<&ResourceId> = units.iter().map(|unit| &unit.resource_id).collect();
+    let resources: Vec<ResourceId> = resources.into_iter().cloned().collect();
+    let permissions: BTreeSet<&PermissionId> =
+        units.iter().map(|unit| &unit.permission_id).collect();
+    let permissions: Vec<PermissionId> = permissions.into_iter().cloned().collect();
+    let resources = tx.find_resources(&resources).await?;
+    let resources: BTreeMap<&ResourceId, &Resource> =
+        resources.iter().map(|resource| (&resource.id, resource)).collect();
+    let permissions = tx.find_permissions(&permissions).await?;
+    let permissions: BTreeMap<&PermissionId, &Permission> =
+        permissions.iter().map(|permission| (&permission.id, permission)).collect();
+    let entitlement = |unit: &RequestUnit| {
+        let resource = (*resources.get(&unit.resource_id)?).clone();
+        let permission = (*permissions.get(&unit.permission_id)?).clone();
+        Some(Entitlement { resource, permission })
+    };
+    Ok(units.iter().filter_map(entitlement).collect())
 }
 
-/// Requestor and grantee as they are now.
-struct Parties {
-    requestor: Person,
-    grantee: Person,
+fn parties_of(request: &AccessRequest) -> [&UserId; 2] {
+    [&request.requestor_id, &request.grantee_id]
 }
 
-impl Parties {
-    async fn read(tx: &mut Tx, request: &AccessRequest) -> Result<Self, AppError> {
-        let requestor = person(tx, &request.requestor_id).await?;
-        let grantee = person(tx, &request.grantee_id).await?;
-        Ok(Self { requestor, grantee })
+/// Who a request is about, as they are now.
+#[derive(Debug, Clone, Copy)]
+struct Parties<'a> {
+    requestor: &'a Person,
+    /// At whom policy looks as the one who asked.
+    asker: &'a Person,
+    grantee: &'a Person,
+}
+
+impl<'a> Parties<'a> {
+    fn among(people: &'a People, request: &AccessRequest) -> Result<Self, AppError> {
+        let requestor = people.get(&request.requestor_id)?;
+        let grantee = people.get(&request.grantee_id)?;
+        let asker = if request.asked_as_grantee { grantee } else { requestor };
+        Ok(Self { requestor, asker, grantee })
     }
 
-    fn question<'a>(&'a self, policy: &'a FlowPolicy, digest: &'a str) -> Question<'a> {
+    fn question(self, request: &'a AccessRequest) -> Question<'a> {
+        self.question_of(&request.flow_policy, &request.digest)
+    }
+
+    fn question_of(self, policy: &'a FlowPolicy, digest: &'a str) -> Question<'a> {
         Question::new(policy, &self.requestor.user, &self.grantee.user, digest)
+            .asked_as(&self.asker.user)
     }
-}
-
-pub(super) async fn person(tx: &mut Tx, id: &UserId) -> Result<Person, AppError> {
-    let user = tx
-        .find_user(id)
-        .await?
-        .ok_or_else(|| AppError::internal(format!("user {id} is missing")))?;
-    Person::of(tx, user).await
-}
-
-async fn people_of(
-    tx: &mut Tx,
-    ids: impl IntoIterator<Item = UserId>,
-) -> Result<Vec<Person>, AppError> {
-    let ids: Vec<UserId> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    let users = tx.find_users(&ids).await?;
-    Person::of_all(tx, users).await
 }
 
 /// Whether `user` may decide about the pending request.
@@ -395,68 +399,129 @@ async fn standing(
     request: &AccessRequest,
     person: PersonFacts<'_>,
 ) -> Result<DeciderStanding, AppError> {
-    let parties = Parties::read(tx, request).await?;
-    Ok(parties.question(&request.flow_policy, &request.digest).standing_of(person))
+    let people = People::read(tx, parties_of(request)).await?;
+    Ok(Parties::among(&people, request)?.question(request).standing_of(person))
 }
 
-/// Whether the pending request waits for this very person: an approver who has not said yes yet.
-async fn waits_for(tx: &mut Tx, request: &AccessRequest, me: &Person) -> Result<bool, AppError> {
-    if standing(tx, request, me.facts()).await? != DeciderStanding::Eligible {
-        return Ok(false);
+/// Those of the pending requests that wait for this very person: an approver who has not said
+/// yes yet. `people` keeps who was read, for the next page.
+async fn waiting_for(
+    tx: &mut Tx,
+    pending: Vec<AccessRequest>,
+    me: &Person,
+    people: &mut People,
+) -> Result<Vec<AccessRequest>, AppError> {
+    people.add(tx, pending.iter().flat_map(parties_of)).await?;
+    let mut mine = Vec::new();
+    for request in pending {
+        let question = Parties::among(people, &request)?.question(&request);
+        if question.standing_of(me.facts()) == DeciderStanding::Eligible {
+            mine.push(request);
+        }
     }
-    let given = tx.approvals_of(&request.id).await?;
-    Ok(!given.iter().any(|one| one.approver_id == me.user.id))
+    let ids: Vec<RequestId> = mine.iter().map(|request| request.id.clone()).collect();
+    let given = tx.approvals_of_requests(&ids).await?;
+    let mine_given: BTreeSet<&RequestId> = given
+        .iter()
+        .filter(|approval| approval.approver_id == me.user.id)
+        .map(|approval| &approval.request_id)
+        .collect();
+    mine.retain(|request| !mine_given.contains(&request.id));
+    Ok(mine)
 }
 
-/// Adds who may decide, and whether the caller may, to a pending request.
+/// Adds who may decide, and whether the caller may, to one request.
+pub(super) async fn with_deciders_of(
+    tx: &mut Tx,
+    actor: &Actor,
+    seen: RequestView,
+) -> Result<RequestView, AppError> {
+    let mut seen = with_deciders(tx, actor, vec![seen]).await?;
+    seen.pop().ok_or_else(|| AppError::internal("a request without a view"))
+}
+
+/// Adds who may decide, and whether the caller may, to those of the requests that are pending.
 pub(super) async fn with_deciders(
     tx: &mut Tx,
     actor: &Actor,
-    mut seen: RequestView,
-) -> Result<RequestView, AppError> {
-    if seen.request.state != RequestState::Pending {
-        return Ok(seen);
+    mut seen: Vec<RequestView>,
+) -> Result<Vec<RequestView>, AppError> {
+    let is_pending = |view: &&mut RequestView| view.request.state == RequestState::Pending;
+    let mut people = People::default();
+    people.add(tx, seen.iter().flat_map(|view| parties_of(&view.request))).await?;
+    // Requests of one flow, as it was in one version, may ask the same people.
+    let mut named: BTreeMap<(FlowId, i64), BTreeSet<UserId>> = BTreeMap::new();
+    for view in seen.iter_mut().filter(is_pending) {
+        let request = &view.request;
+        let key = (request.flow_id.clone(), request.flow_version);
+        if !named.contains_key(&key) {
+            let candidates = candidates(tx, &request.flow_policy).await?;
+            people.add(tx, &candidates).await?;
+            named.insert(key.clone(), candidates);
+        }
+        let parties = Parties::among(&people, request)?;
+        let manager = manager_of(&request.flow_policy, &parties.asker.user);
+        people.add(tx, &manager).await?;
+        let parties = Parties::among(&people, request)?;
+        let candidates = named.get(&key).into_iter().flatten();
+        let asked = eligible(&people, parties.question(request), candidates.chain(&manager));
+        view.can_decide = asked.iter().any(|user| user.id == actor.user.id);
+        view.asked_approvers = asked;
     }
-    let parties = Parties::read(tx, &seen.request).await?;
-    let policy = seen.request.flow_policy.clone();
-    seen.asked_approvers = people_to_ask(tx, &policy, &parties.requestor, &parties.grantee).await?;
-    seen.can_decide = seen.asked_approvers.iter().any(|user| user.id == actor.user.id);
     Ok(seen)
 }
 
-/// The people who may decide about a request under `policy`.
+/// The people who may decide about a request under `policy` that `asker` made, or that was made
+/// in their place by `requestor`.
 pub(super) async fn people_to_ask(
     tx: &mut Tx,
     policy: &FlowPolicy,
     requestor: &Person,
+    asker: &Person,
     grantee: &Person,
 ) -> Result<Vec<User>, AppError> {
-    let question = Question::new(policy, &requestor.user, &grantee.user, "");
-    let mut asked = Vec::new();
-    for person in candidates(tx, policy, requestor).await? {
-        if question.standing_of(person.facts()) == DeciderStanding::Eligible {
-            asked.push(person.user);
-        }
-    }
-    Ok(asked)
+    let mut ids = candidates(tx, policy).await?;
+    ids.extend(manager_of(policy, &asker.user));
+    let people = People::read(tx, &ids).await?;
+    let parties = Parties { requestor, asker, grantee };
+    Ok(eligible(&people, parties.question_of(policy, ""), &ids))
 }
 
-/// Everybody who may be among the approvers of `policy`: a superset, cut by the caller.
-async fn candidates(
-    tx: &mut Tx,
-    policy: &FlowPolicy,
-    requestor: &Person,
-) -> Result<Vec<Person>, AppError> {
-    let Some(approvers) = &policy.approver_policy else { return Ok(Vec::new()) };
-    let conditions: Vec<&Condition> =
-        approvers.approver_groups.iter().flat_map(|group| &group.approvers).collect();
+/// Those who may decide, each once.
+fn eligible<'a>(
+    people: &People,
+    question: Question<'_>,
+    candidates: impl IntoIterator<Item = &'a UserId>,
+) -> Vec<User> {
+    let candidates: BTreeSet<&UserId> = candidates.into_iter().collect();
+    candidates
+        .into_iter()
+        .filter_map(|id| people.find(id))
+        .filter(|person| question.standing_of(person.facts()) == DeciderStanding::Eligible)
+        .map(|person| person.user.clone())
+        .collect()
+}
+
+/// The asker's manager, if an approver of `policy` is one.
+fn manager_of(policy: &FlowPolicy, asker: &User) -> Option<UserId> {
+    let is_asked = approver_conditions(policy).any(|condition| condition.attribute_type == MANAGER);
+    asker.manager_id.clone().filter(|_| is_asked)
+}
+
+/// The conditions that say who may agree; those that only narrow it are left out.
+fn approver_conditions(policy: &FlowPolicy) -> impl Iterator<Item = &Condition> {
+    let groups = policy.approver_policy.iter().flat_map(|policy| &policy.approver_groups);
+    let conditions = groups.flat_map(|group| &group.approvers);
+    conditions.filter(|condition| !condition.operator().is_negative())
+}
+
+/// Everybody whom `policy` may mean by its approvers, whoever asks: a superset, cut by the
+/// caller. A manager is added by [`manager_of`].
+async fn candidates(tx: &mut Tx, policy: &FlowPolicy) -> Result<BTreeSet<UserId>, AppError> {
     let mut ids = BTreeSet::new();
-    for condition in conditions {
-        if condition.operator().is_negative() {
-            continue;
-        }
+    for condition in approver_conditions(policy) {
         match (condition.attribute_type.as_str(), condition.operator()) {
-            (MANAGER, _) => ids.extend(requestor.user.manager_id.clone()),
+            (MANAGER, _) => {}
             (USER, MatchOperator::Is) => ids.extend(named_users(tx, condition).await?),
             (GROUP, MatchOperator::Is) => {
                 for group in named_groups(tx, condition).await? {
@@ -478,7 +543,7 @@ async fn candidates(
             }
         }
     }
-    people_of(tx, ids).await
+    Ok(ids)
 }
 
 async fn named_users(tx: &mut Tx, condition: &Condition) -> Result<Vec<UserId>, AppError> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     bundle::Bundle,
-    flow::AccessFlow,
+    flow::{AccessFlow, FlowPolicy},
     ids::{IntegrationId, PermissionId, RequestId, ResourceId, UnitId, UserId},
     inventory::Entitlement,
     people::User,
@@ -26,7 +26,7 @@ use latchkey_store::{NewJob, Tx, Wake};
 use serde_json::json;
 
 use super::{
-    deciding::{people_to_ask, person},
+    deciding::people_to_ask,
     people::{Person, grantee_of},
     reading::find_own,
     view::{RequestView, view},
@@ -106,8 +106,10 @@ pub async fn request_access(
 ) -> Result<Vec<RequestView>, AppError> {
     actor.require(Operation::RequestAccess)?;
     check_command(&command)?;
-    let filed =
-        app.store().write(async |tx: &mut Tx| file(tx, app, actor, &command, None).await).await?;
+    let filed = app
+        .store()
+        .write(async |tx: &mut Tx| file(tx, app, actor, &command, Filing::default()).await)
+        .await?;
     app.store().wake().notify(Wake::Tasks);
     app.crash_point(crash_points::REQUEST_FILED);
     Ok(filed)
@@ -144,7 +146,12 @@ pub async fn request_again(
                 grantee: Some(former.grantee_id.to_string()),
             };
             check_command(&command)?;
-            file(tx, app, actor, &command, Some(&former.id)).await
+            let filing = Filing {
+                again: Some(&former.id),
+                as_grantee: former.asked_as_grantee && actor.may(Operation::RequestForUser),
+                undivided: false,
+            };
+            file(tx, app, actor, &command, filing).await
         })
         .await?;
     app.store().wake().notify(Wake::Tasks);
@@ -177,7 +184,7 @@ pub async fn dry_run_request(
     check_command(&command)?;
     app.store()
         .read(async |tx: &mut Tx| -> Result<DryRun, AppError> {
-            let asked = Asked::read(tx, actor, &command).await?;
+            let asked = Asked::read(tx, actor, &command, false).await?;
             let now = tx.now();
             let split = asked.split(now, &command);
             let mut dry_run = DryRun {
@@ -208,12 +215,23 @@ pub async fn dry_run_request(
                     duration_sec,
                     ends_at,
                     needs_approval: policy.approver_policy.is_some(),
-                    asked: people_to_ask(tx, policy, &asked.requestor, &asked.grantee).await?,
+                    asked: asked.people_to_ask(tx, policy).await?,
                 });
             }
             Ok(dry_run)
         })
         .await
+}
+
+/// The circumstances of a call that files requests.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Filing<'a> {
+    /// The request that is filed once more.
+    pub(super) again: Option<&'a RequestId>,
+    /// Whether an Admin files it, so that policy looks at the grantee as if they had asked.
+    pub(super) as_grantee: bool,
+    /// Whether the answer has room for one request only.
+    pub(super) undivided: bool,
 }
 
 /// What was asked, with everything that deciding about it needs. Asked through a bundle, the
@@ -222,6 +240,7 @@ struct Asked {
     bundle: Option<Bundle>,
     contents: Contents,
     requestor: Person,
+    as_grantee: bool,
     grantee: Person,
     entitlements: Vec<Entitlement>,
     flows: Vec<AccessFlow>,
@@ -229,7 +248,12 @@ struct Asked {
 }
 
 impl Asked {
-    async fn read(tx: &mut Tx, actor: &Actor, command: &RequestAccess) -> Result<Self, AppError> {
+    async fn read(
+        tx: &mut Tx,
+        actor: &Actor,
+        command: &RequestAccess,
+        as_grantee: bool,
+    ) -> Result<Self, AppError> {
         let requestor = Person::of(tx, actor.user.clone()).await?;
         let grantee = grantee_of(tx, &actor.user, command.grantee.as_deref()).await?;
         let bundle = match &command.bundle_reference {
@@ -245,12 +269,30 @@ impl Asked {
         let spec = SettingSpec::get("flow_selection").map_err(AppError::internal)?;
         let word = tx.setting(spec).await?;
         let preference = Preference::from_setting(word.as_str().unwrap_or_default());
-        Ok(Self { bundle, contents, requestor, grantee, entitlements, flows, preference })
+        Ok(Self {
+            bundle,
+            contents,
+            requestor,
+            as_grantee,
+            grantee,
+            entitlements,
+            flows,
+            preference,
+        })
+    }
+
+    /// At whom policy looks as the one who asks.
+    fn asker(&self) -> &Person {
+        if self.as_grantee { &self.grantee } else { &self.requestor }
+    }
+
+    async fn people_to_ask(&self, tx: &mut Tx, policy: &FlowPolicy) -> Result<Vec<User>, AppError> {
+        people_to_ask(tx, policy, &self.requestor, self.asker(), &self.grantee).await
     }
 
     fn split(&self, now: Timestamp, command: &RequestAccess) -> Split<'_> {
         let asking = Asking {
-            requestor: self.requestor.facts(),
+            requestor: self.asker().facts(),
             grantee: self.grantee.facts(),
             bundle: self.bundle.as_ref().map(|bundle| &bundle.id),
             contents: &self.contents,
@@ -313,32 +355,55 @@ async fn read_entitlements(
     Ok(found)
 }
 
-/// Creates the requests. `again` names the request that is filed once more.
-async fn file(
+/// Creates the requests.
+pub(super) async fn file(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
     command: &RequestAccess,
-    again: Option<&RequestId>,
+    filing: Filing<'_>,
 ) -> Result<Vec<RequestView>, AppError> {
-    let asked = Asked::read(tx, actor, command).await?;
+    let asked = Asked::read(tx, actor, command, filing.as_grantee).await?;
     let now = tx.now();
     let split = asked.split(now, command);
     if let Some(refusal) = split.refusal() {
         return Err(refuse(&refusal, &split, asked.bundle.is_some()));
     }
+    if filing.undivided && split.parts.len() > 1 {
+        return Err(refuse_divided(&split));
+    }
     hold_what_it_rests_on(tx, &asked, &split).await?;
     let mut filed = Vec::with_capacity(split.parts.len());
     for part in &split.parts {
         let text = command.justification.as_deref();
-        check_justification(&part.flow.policy, text, again.is_some()).map_err(|problem| {
-            AppError::refused(codes::JUSTIFICATION_REQUIRED, problem.to_string())
-                .with_field("justification", problem.to_string())
-        })?;
+        check_justification(&part.flow.policy, text, filing.again.is_some()).map_err(
+            |problem| {
+                AppError::refused(codes::JUSTIFICATION_REQUIRED, problem.to_string())
+                    .with_field("justification", problem.to_string())
+            },
+        )?;
         let (request, units) = draft(now, app, &asked, command, part);
-        filed.push(store(tx, app, actor, request, units, again).await?);
+        filed.push(store(tx, app, actor, &asked, request, units, filing.again).await?);
     }
     Ok(filed)
+}
+
+/// The answer to a call that would become several requests, where it can be told about one: it
+/// names which entitlement is governed by which flow, so that they can be asked for apart.
+fn refuse_divided(split: &Split<'_>) -> AppError {
+    let mut error = AppError::refused(
+        codes::BAD_REQUEST,
+        "several access flows govern parts of this; ask for each part by itself",
+    );
+    for part in &split.parts {
+        for place in &part.entitlements {
+            error = error.with_field(
+                format!("entitlements[{place}]"),
+                format!("is governed by the access flow \"{}\"", part.flow.name),
+            );
+        }
+    }
+    error
 }
 
 /// Keeps the people, the flows and the integrations as they were read until the request is
@@ -388,6 +453,7 @@ fn draft(
         number: 0,
         requestor_id: asked.requestor.user.id.clone(),
         grantee_id: asked.grantee.user.id.clone(),
+        asked_as_grantee: asked.as_grantee,
         flow_id: part.flow.id.clone(),
         flow_version: part.flow.version,
         duration_sec: granted_duration(&policy, command.duration_sec),
@@ -438,6 +504,7 @@ async fn store(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
+    asked: &Asked,
     mut request: AccessRequest,
     mut units: Vec<RequestUnit>,
     again: Option<&RequestId>,
@@ -452,6 +519,7 @@ async fn store(
     let told = json!({
         "number": request.number,
         "grantee_id": request.grantee_id,
+        "asked_as_grantee": request.asked_as_grantee,
         "flow_id": request.flow_id,
         "flow_version": request.flow_version,
         "bundle_id": request.bundle_id,
@@ -467,7 +535,7 @@ async fn store(
     let id = request.id.to_string();
     record(tx, &audit, "access_request.created", "access_request", &id, told).await?;
     if needs_approval {
-        let nobody = nobody_to_ask(tx, &request).await?;
+        let nobody = nobody_to_ask(tx, asked, &request).await?;
         enter(tx, &audit, &mut request, RequestState::Pending, nobody, json!({})).await?;
         plan_approval_expiry(tx, &request).await?;
     } else {
@@ -477,11 +545,13 @@ async fn store(
 }
 
 /// Says so if nobody may decide about the request as its flow stands now.
-async fn nobody_to_ask(tx: &mut Tx, request: &AccessRequest) -> Result<Option<String>, AppError> {
-    let requestor = person(tx, &request.requestor_id).await?;
-    let grantee = person(tx, &request.grantee_id).await?;
-    let asked = people_to_ask(tx, &request.flow_policy, &requestor, &grantee).await?;
-    Ok(asked.is_empty().then(|| {
+async fn nobody_to_ask(
+    tx: &mut Tx,
+    asked: &Asked,
+    request: &AccessRequest,
+) -> Result<Option<String>, AppError> {
+    let people = asked.people_to_ask(tx, &request.flow_policy).await?;
+    Ok(people.is_empty().then(|| {
         "nobody may decide about this request now: its access flow names no other active \
          approver; ask an administrator"
             .to_owned()
@@ -522,7 +592,7 @@ fn refuse(refusal: &Refusal, split: &Split<'_>, by_bundle: bool) -> AppError {
     error
 }
 
-fn check_command(command: &RequestAccess) -> Result<(), AppError> {
+pub(super) fn check_command(command: &RequestAccess) -> Result<(), AppError> {
     match (&command.bundle_reference, command.entitlements.len()) {
         (Some(_), 1..) => {
             return Err(AppError::invalid(

@@ -3,17 +3,23 @@
 mod deciding;
 mod ending;
 mod filing;
+mod office;
 pub(crate) mod people;
 mod reading;
 mod view;
 
 pub use deciding::{approve_request, force_approve_request, list_my_tasks, reject_request};
-pub(crate) use reading::number_of;
+pub(crate) use reading::{find_by_reference, number_of};
 
 pub use ending::revoke_request;
 pub use filing::{DryRun, RequestAccess, dry_run_request, request_access, request_again};
+pub use office::{
+    OfficeQuery, ReceiptView, RequestForUser, RequestSummary, get_request, list_receipts,
+    list_requests, request_access_for, revoke_requests,
+};
 pub use reading::{
-    EntitlementQuery, MyRequestsQuery, RequestListScope, get_client_request, get_my_request,
-    list_client_requests, list_decided_requests, list_my_requests, list_request_entitlements,
+    EntitlementQuery, MyRequestsQuery, RequestListScope, get_client_request, get_delegated_request,
+    get_my_request, list_client_requests, list_decided_requests, list_delegated_requests,
+    list_my_requests, list_request_entitlements,
 };
 pub use view::{RequestView, UnitView};

@@ -1,6 +1,6 @@
 //! People as policy sees them, read in the deciding transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_domain::{
     ids::UserId,
@@ -61,6 +61,48 @@ impl Person {
             manager: self.manager.as_ref(),
             attributes: &self.attributes,
         }
+    }
+}
+
+/// Several people at once: a page of requests is about the same few of them again and again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct People(BTreeMap<UserId, Person>);
+
+impl People {
+    /// Reads these people and their groups, each once; who is unknown is left out.
+    pub(crate) async fn read<'a>(
+        tx: &mut Tx,
+        ids: impl IntoIterator<Item = &'a UserId>,
+    ) -> Result<Self, AppError> {
+        let mut people = Self::default();
+        people.add(tx, ids).await?;
+        Ok(people)
+    }
+
+    /// Reads those of these people who are not here yet.
+    pub(crate) async fn add<'a>(
+        &mut self,
+        tx: &mut Tx,
+        ids: impl IntoIterator<Item = &'a UserId>,
+    ) -> Result<(), AppError> {
+        let missing: BTreeSet<&UserId> =
+            ids.into_iter().filter(|id| !self.0.contains_key(*id)).collect();
+        let missing: Vec<UserId> = missing.into_iter().cloned().collect();
+        let users = tx.find_users(&missing).await?;
+        for person in Person::of_all(tx, users).await? {
+            self.0.insert(person.user.id.clone(), person);
+        }
+        Ok(())
+    }
+
+    /// The person, if read and known.
+    pub(crate) fn find(&self, id: &UserId) -> Option<&Person> {
+        self.0.get(id)
+    }
+
+    /// The person, who was read and is referred to by a row.
+    pub(crate) fn get(&self, id: &UserId) -> Result<&Person, AppError> {
+        self.find(id).ok_or_else(|| AppError::internal(format!("user {id} is missing")))
     }
 }
 

@@ -8,8 +8,8 @@ use latchkey_domain::{
 use latchkey_store::{PageKey, RequestFilter, Tx};
 
 use super::{
-    deciding::with_deciders,
-    view::{RequestView, UnitView, view},
+    deciding::{with_deciders, with_deciders_of},
+    view::{RequestView, UnitView, view, views},
 };
 use crate::{Actor, App, Operation, Page, PageRequest, error::AppError};
 
@@ -68,7 +68,7 @@ pub async fn list_my_requests(
                 ..RequestFilter::default()
             };
             let rows = tx.list_requests(&filter, &page.query()).await?;
-            views(tx, page.page(rows, key_of)).await
+            page_of_views(tx, page.page(rows, key_of)).await
         })
         .await
 }
@@ -114,12 +114,60 @@ async fn list_with_deciders(
     app.store()
         .read(async |tx: &mut Tx| -> Result<Page<RequestView>, AppError> {
             let rows = tx.list_requests(&filter, &page.newest_first()).await?;
-            let page = views(tx, page.page(rows, key_of)).await?;
-            let mut items = Vec::with_capacity(page.items.len());
-            for item in page.items {
-                items.push(with_deciders(tx, actor, item).await?);
+            let page = page_of_views(tx, page.page(rows, key_of)).await?;
+            Ok(Page { items: with_deciders(tx, actor, page.items).await?, next: page.next })
+        })
+        .await
+}
+
+/// The requests that the caller filed for others, in the order of lists.
+pub async fn list_delegated_requests(
+    app: &App,
+    actor: &Actor,
+    grantee: Option<&str>,
+    states: &[RequestState],
+    page: &PageRequest,
+) -> Result<Page<RequestView>, AppError> {
+    actor.require(Operation::ReadOwnRequests)?;
+    app.store()
+        .read(async |tx: &mut Tx| -> Result<Page<RequestView>, AppError> {
+            let grantee = match grantee {
+                None => None,
+                Some(text) => match super::people::find_person(tx, text).await? {
+                    Some(user) => Some(user.id),
+                    // Whether somebody exists is not said: the caller asked nothing for nobody.
+                    None => return Ok(Page { items: Vec::new(), next: None }),
+                },
+            };
+            let filter = RequestFilter {
+                requestor: Some(actor.user.id.clone()),
+                delegated: Some(true),
+                grantee,
+                states: states.to_vec(),
+                ..RequestFilter::default()
+            };
+            let rows = tx.list_requests(&filter, &page.query()).await?;
+            page_of_views(tx, page.page(rows, key_of)).await
+        })
+        .await
+}
+
+/// One request that the caller filed for somebody else, by id or `AR-n`.
+pub async fn get_delegated_request(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+) -> Result<RequestView, AppError> {
+    actor.require(Operation::ReadOwnRequests)?;
+    app.store()
+        .read(async |tx: &mut Tx| -> Result<RequestView, AppError> {
+            let request = find_by_reference(tx, id).await?;
+            let is_delegated =
+                request.requestor_id == actor.user.id && request.grantee_id != actor.user.id;
+            if !is_delegated {
+                return Err(AppError::not_found());
             }
-            Ok(Page { items, next: page.next })
+            view(tx, request).await
         })
         .await
 }
@@ -146,7 +194,7 @@ pub async fn get_client_request(
         .read(async |tx: &mut Tx| -> Result<RequestView, AppError> {
             let request = find_visible(tx, actor, id).await?;
             let seen = view(tx, request).await?;
-            with_deciders(tx, actor, seen).await
+            with_deciders_of(tx, actor, seen).await
         })
         .await
 }
@@ -164,19 +212,10 @@ pub async fn list_request_entitlements(
         .read(async |tx: &mut Tx| -> Result<Page<UnitView>, AppError> {
             let request = find_own(tx, actor, id).await?;
             let seen = view(tx, request).await?;
-            let state = seen.request.state;
             let mut rows: Vec<UnitView> = seen
                 .units
                 .iter()
-                .map(|unit| UnitView {
-                    unit: unit.clone(),
-                    integration_name: seen
-                        .integrations
-                        .get(&unit.integration_id)
-                        .cloned()
-                        .unwrap_or_default(),
-                    status: unit.wire_word(state),
-                })
+                .map(|unit| seen.unit(unit.clone()))
                 .filter(|row| matches(query, row))
                 .collect();
             rows.sort_by(|a, b| a.unit.id.cmp(&b.unit.id));
@@ -205,7 +244,10 @@ pub(crate) fn number_of(reference: &str) -> Option<i64> {
 }
 
 /// A request by id or by the number people say.
-async fn find_by_reference(tx: &mut Tx, reference: &str) -> Result<AccessRequest, AppError> {
+pub(crate) async fn find_by_reference(
+    tx: &mut Tx,
+    reference: &str,
+) -> Result<AccessRequest, AppError> {
     let found = match number_of(reference) {
         Some(number) => tx.find_request_by_number(number).await?,
         None => tx.find_request(&RequestId::new(reference)).await?,
@@ -249,12 +291,11 @@ fn key_of(request: &AccessRequest) -> PageKey {
     PageKey { created_at: request.created_at, id: request.id.as_str().to_owned() }
 }
 
-async fn views(tx: &mut Tx, page: Page<AccessRequest>) -> Result<Page<RequestView>, AppError> {
-    let mut items = Vec::with_capacity(page.items.len());
-    for request in page.items {
-        items.push(view(tx, request).await?);
-    }
-    Ok(Page { items, next: page.next })
+async fn page_of_views(
+    tx: &mut Tx,
+    page: Page<AccessRequest>,
+) -> Result<Page<RequestView>, AppError> {
+    Ok(Page { items: views(tx, page.items).await?, next: page.next })
 }
 
 /// An address in the form in which it is looked up.

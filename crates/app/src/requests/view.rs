@@ -1,9 +1,9 @@
 //! A request with the names that people and wire formats show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_domain::{
-    ids::IntegrationId,
+    ids::{IntegrationId, RequestId, UserId},
     people::User,
     provisioning::Receipt,
     request::{AccessRequest, Approval, RequestUnit},
@@ -23,7 +23,7 @@ pub struct RequestView {
     pub requestor: User,
     /// Who is to have access.
     pub grantee: User,
-    /// The governing flow's name, or its id once it is deleted.
+    /// The governing flow's name; what it was called last once it is deleted.
     pub flow_name: String,
     /// The name of the bundle it was asked through; what it was called last once it is deleted.
     pub bundle_name: Option<String>,
@@ -50,51 +50,94 @@ pub struct UnitView {
     pub status: &'static str,
 }
 
-/// Reads what belongs to `request`.
-pub(super) async fn view(tx: &mut Tx, request: AccessRequest) -> Result<RequestView, AppError> {
-    let units = tx.units_of(&request.id).await?;
-    let requestor = person(tx, &request.requestor_id).await?;
-    let grantee = if request.grantee_id == request.requestor_id {
-        requestor.clone()
-    } else {
-        person(tx, &request.grantee_id).await?
-    };
-    let mut integrations = BTreeMap::new();
-    for unit in &units {
-        if !integrations.contains_key(&unit.integration_id) {
-            let found = tx.find_integration(&unit.integration_id).await?;
-            let name = found.map_or_else(|| unit.integration_id.to_string(), |found| found.name);
-            integrations.insert(unit.integration_id.clone(), name);
+impl RequestView {
+    /// The name of an integration of the request's.
+    pub(super) fn integration_name(&self, id: &IntegrationId) -> String {
+        self.integrations.get(id).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    /// A unit of the request with what its wire forms say.
+    pub(super) fn unit(&self, unit: RequestUnit) -> UnitView {
+        UnitView {
+            integration_name: self.integration_name(&unit.integration_id),
+            status: unit.wire_word(self.request.state),
+            unit,
         }
     }
-    let flow_name = tx
-        .find_flow(&request.flow_id)
-        .await?
-        .map_or_else(|| request.flow_id.to_string(), |flow| flow.name);
-    let bundle = request.bundle_id.iter().cloned().collect::<Vec<_>>();
-    let bundle_name = tx.bundle_names(&bundle).await?.into_values().next();
-    let approvals = tx.approvals_of(&request.id).await?;
-    let receipts = tx
-        .receipts_of_request(&request.id)
-        .await?
-        .into_iter()
-        .map(|record| record.receipt)
-        .collect();
-    Ok(RequestView {
-        request,
-        units,
-        requestor,
-        grantee,
-        flow_name,
-        bundle_name,
-        integrations,
-        approvals,
-        asked_approvers: Vec::new(),
-        can_decide: false,
-        receipts,
-    })
 }
 
-async fn person(tx: &mut Tx, id: &latchkey_domain::ids::UserId) -> Result<User, AppError> {
-    tx.find_user(id).await?.ok_or_else(|| AppError::internal(format!("user {id} is missing")))
+/// Reads what belongs to `request`.
+pub(super) async fn view(tx: &mut Tx, request: AccessRequest) -> Result<RequestView, AppError> {
+    let mut seen = views(tx, vec![request]).await?;
+    seen.pop().ok_or_else(|| AppError::internal("a request without a view"))
+}
+
+/// Reads what belongs to these requests, in a few statements however many they are. Keeps their
+/// order.
+pub(super) async fn views(
+    tx: &mut Tx,
+    requests: Vec<AccessRequest>,
+) -> Result<Vec<RequestView>, AppError> {
+    let ids: Vec<RequestId> = requests.iter().map(|request| request.id.clone()).collect();
+    let units = tx.units_of_requests(&ids).await?;
+    let approvals = tx.approvals_of_requests(&ids).await?;
+    let receipts = tx.receipts_of_requests(&ids).await?;
+    let people = requests.iter().flat_map(|one| [&one.requestor_id, &one.grantee_id]);
+    let users = tx.find_users(&distinct(people)).await?;
+    let users: BTreeMap<UserId, User> =
+        users.into_iter().map(|user| (user.id.clone(), user)).collect();
+    let user = |id: &UserId| {
+        let found = users.get(id).cloned();
+        found.ok_or_else(|| AppError::internal(format!("user {id} is missing")))
+    };
+    let flows = tx.flow_names(&distinct(requests.iter().map(|one| &one.flow_id))).await?;
+    let bundles = distinct(requests.iter().filter_map(|one| one.bundle_id.as_ref()));
+    let bundles = tx.bundle_names(&bundles).await?;
+    let integrations = distinct(units.iter().map(|unit| &unit.integration_id));
+    let names = tx.integration_names(&integrations).await?;
+    let mut units = by_request(units, |unit| unit.request_id.clone());
+    let mut approvals = by_request(approvals, |approval| approval.request_id.clone());
+    let mut receipts: BTreeMap<RequestId, Vec<Receipt>> = receipts
+        .into_iter()
+        .filter_map(|record| Some((record.request_id?, record.receipt)))
+        .fold(BTreeMap::new(), |mut all, (id, receipt)| {
+            all.entry(id).or_default().push(receipt);
+            all
+        });
+    let view = |request: AccessRequest| {
+        let units: Vec<RequestUnit> = units.remove(&request.id).unwrap_or_default();
+        let name_of = |id: &IntegrationId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
+        let integrations =
+            units.iter().map(|unit| (unit.integration_id.clone(), name_of(&unit.integration_id)));
+        Ok(RequestView {
+            requestor: user(&request.requestor_id)?,
+            grantee: user(&request.grantee_id)?,
+            flow_name: flows
+                .get(&request.flow_id)
+                .cloned()
+                .unwrap_or_else(|| request.flow_id.to_string()),
+            bundle_name: request.bundle_id.as_ref().and_then(|id| bundles.get(id).cloned()),
+            integrations: integrations.collect(),
+            units,
+            approvals: approvals.remove(&request.id).unwrap_or_default(),
+            asked_approvers: Vec::new(),
+            can_decide: false,
+            receipts: receipts.remove(&request.id).unwrap_or_default(),
+            request,
+        })
+    };
+    requests.into_iter().map(view).collect()
+}
+
+fn distinct<'a, T: Ord + Clone + 'a>(values: impl Iterator<Item = &'a T>) -> Vec<T> {
+    let values: BTreeSet<&T> = values.collect();
+    values.into_iter().cloned().collect()
+}
+
+fn by_request<T>(rows: Vec<T>, id: impl Fn(&T) -> RequestId) -> BTreeMap<RequestId, Vec<T>> {
+    let mut grouped: BTreeMap<RequestId, Vec<T>> = BTreeMap::new();
+    for row in rows {
+        grouped.entry(id(&row)).or_default().push(row);
+    }
+    grouped
 }

@@ -3,7 +3,11 @@
 //! Invariant: a credential leaves the server once, to its grantee, in the transaction that marks
 //! it as viewed.
 
-use std::collections::BTreeMap;
+mod of_request;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use of_request::{RequestDetails, request_access_details, reset_request_credentials};
 
 use latchkey_domain::{
     ids::{IntegrationId, RequestId, SessionId},
@@ -74,11 +78,7 @@ pub async fn list_sessions(
                 created_at: session.created_at,
                 id: session.id.as_str().to_owned(),
             });
-            let mut items = Vec::with_capacity(page.items.len());
-            for session in page.items {
-                items.push(view(tx, session).await?);
-            }
-            Ok(Page { items, next: page.next })
+            Ok(Page { items: views(tx, page.items).await?, next: page.next })
         })
         .await
 }
@@ -107,43 +107,8 @@ pub async fn access_details(
 ) -> Result<AccessDetailsView, AppError> {
     actor.require(Operation::ReadAccessDetails)?;
     let read = async |tx: &mut Tx| -> Result<AccessDetailsView, AppError> {
-        let mut session = own_session(tx, actor, id).await?;
-        tx.lock_grantee(&session.integration_id, &session.grantee_id).await?;
-        if let Some(fresh) = tx.lock_session(id).await? {
-            session = fresh;
-        }
-        let integration =
-            tx.find_integration(&session.integration_id).await?.ok_or_else(AppError::not_found)?;
-        let details = tx.find_access_details(id).await?.unwrap_or_default();
-        let is_fresh = session.state == SessionState::Live
-            && session.credentials_status == CredentialsStatus::Available;
-        let mut password = None;
-        if is_fresh {
-            password = tx.find_credentials(id).await?.map(|kept| kept.password);
-            session.credentials_status = CredentialsStatus::Viewed;
-            tx.update_session(&session).await?;
-            // Nobody will be shown it again, so it need not be kept.
-            tx.delete_credentials(id).await?;
-            let told = json!({ "integration_id": integration.id });
-            let id = session.id.as_str();
-            record(
-                tx,
-                &actor.audit(),
-                "access_session.credentials_viewed",
-                "access_session",
-                id,
-                told,
-            )
-            .await?;
-        }
-        let ends = end_of_access(tx, &session).await?;
-        Ok(AccessDetailsView {
-            instructions: instructions(&session, &details.instructions, ends),
-            custom_admin_message: integration.custom_access_details,
-            parameters: details.parameters,
-            password,
-            cli: details.cli,
-        })
+        let session = own_session(tx, actor, id).await?;
+        show_to_grantee(tx, actor, session).await
     };
     let details = app.store().write(read).await?;
     if details.password.is_some() {
@@ -159,30 +124,80 @@ pub async fn reset_credentials(app: &App, actor: &Actor, id: &SessionId) -> Resu
         .write(async |tx: &mut Tx| -> Result<(), AppError> {
             let seen = own_session(tx, actor, id).await?;
             tx.lock_grantee(&seen.integration_id, &seen.grantee_id).await?;
-            let mut session = tx.lock_session(id).await?.ok_or_else(AppError::not_found)?;
-            if session.state != SessionState::Live || !session.can_reset_credentials {
+            let session = tx.lock_session(id).await?.ok_or_else(AppError::not_found)?;
+            if !is_resettable(&session) {
                 return Err(AppError::conflict(
                     "this session is ending or has no credentials to reset; ask for access again",
                 ));
             }
-            session.credentials_status = CredentialsStatus::Resetting;
-            session.desired_version += 1;
-            tx.update_session(&session).await?;
-            tx.delete_credentials(id).await?;
-            let integration = tx
-                .find_integration(&session.integration_id)
-                .await?
-                .ok_or_else(AppError::not_found)?;
-            let due = tx.now();
-            apply_task(tx, &integration, &session, due, false).await?;
-            let id = session.id.as_str();
-            let action = "access_session.credentials_reset";
-            record(tx, &actor.audit(), action, "access_session", id, json!({})).await
+            reset(tx, actor, session).await
         })
         .await?;
     app.store().wake().notify(Wake::Tasks);
     app.crash_point(crash_points::RESET_ASKED);
     Ok(())
+}
+
+/// How to connect with a session of the caller's: shows what was not shown yet, and marks it.
+async fn show_to_grantee(
+    tx: &mut Tx,
+    actor: &Actor,
+    mut session: AccessSession,
+) -> Result<AccessDetailsView, AppError> {
+    tx.lock_grantee(&session.integration_id, &session.grantee_id).await?;
+    if let Some(fresh) = tx.lock_session(&session.id).await? {
+        session = fresh;
+    }
+    let is_fresh = session.state == SessionState::Live
+        && session.credentials_status == CredentialsStatus::Available;
+    let mut password = None;
+    if is_fresh {
+        password = tx.find_credentials(&session.id).await?.map(|kept| kept.password);
+        session.credentials_status = CredentialsStatus::Viewed;
+        tx.update_session(&session).await?;
+        // Nobody will be shown it again, so it need not be kept.
+        tx.delete_credentials(&session.id).await?;
+        let told = json!({ "integration_id": session.integration_id });
+        let action = "access_session.credentials_viewed";
+        let id = session.id.as_str();
+        record(tx, &actor.audit(), action, "access_session", id, told).await?;
+    }
+    let shown = show(tx, &session).await?;
+    Ok(AccessDetailsView { password, ..shown })
+}
+
+/// How to connect, without secrets.
+async fn show(tx: &mut Tx, session: &AccessSession) -> Result<AccessDetailsView, AppError> {
+    let integration =
+        tx.find_integration(&session.integration_id).await?.ok_or_else(AppError::not_found)?;
+    let details = tx.find_access_details(&session.id).await?.unwrap_or_default();
+    let ends = end_of_access(tx, session).await?;
+    Ok(AccessDetailsView {
+        instructions: instructions(session, &details.instructions, ends),
+        custom_admin_message: integration.custom_access_details,
+        parameters: details.parameters,
+        password: None,
+        cli: details.cli,
+    })
+}
+
+fn is_resettable(session: &AccessSession) -> bool {
+    session.state == SessionState::Live && session.can_reset_credentials
+}
+
+/// Has new credentials made for a session that is locked and resettable.
+async fn reset(tx: &mut Tx, actor: &Actor, mut session: AccessSession) -> Result<(), AppError> {
+    session.credentials_status = CredentialsStatus::Resetting;
+    session.desired_version += 1;
+    tx.update_session(&session).await?;
+    tx.delete_credentials(&session.id).await?;
+    let integration =
+        tx.find_integration(&session.integration_id).await?.ok_or_else(AppError::not_found)?;
+    let due = tx.now();
+    apply_task(tx, &integration, &session, due, false).await?;
+    let action = "access_session.credentials_reset";
+    let told = json!({ "grantee_id": session.grantee_id });
+    record(tx, &actor.audit(), action, "access_session", session.id.as_str(), told).await
 }
 
 /// The session if it is the caller's; what is somebody else's does not exist.
@@ -198,13 +213,24 @@ async fn own_session(
 }
 
 async fn view(tx: &mut Tx, session: AccessSession) -> Result<SessionView, AppError> {
-    let integration = tx.find_integration(&session.integration_id).await?;
-    let request_ids = tx.request_ids_of_session(&session.id).await?;
-    Ok(SessionView {
-        integration_name: integration.map(|found| found.name).unwrap_or_default(),
-        request_ids,
+    let mut seen = views(tx, vec![session]).await?;
+    seen.pop().ok_or_else(|| AppError::internal("a session without a view"))
+}
+
+/// The sessions with what belongs to them, read once for all of them.
+async fn views(tx: &mut Tx, sessions: Vec<AccessSession>) -> Result<Vec<SessionView>, AppError> {
+    let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
+    let integrations: BTreeSet<&IntegrationId> =
+        sessions.iter().map(|session| &session.integration_id).collect();
+    let integrations: Vec<IntegrationId> = integrations.into_iter().cloned().collect();
+    let names = tx.integration_names(&integrations).await?;
+    let mut requests = tx.request_ids_of_sessions(&ids).await?;
+    let view = |session: AccessSession| SessionView {
+        integration_name: names.get(&session.integration_id).cloned().unwrap_or_default(),
+        request_ids: requests.remove(&session.id).unwrap_or_default(),
         session,
-    })
+    };
+    Ok(sessions.into_iter().map(view).collect())
 }
 
 /// When the last claim of the session ends, in words; `None` when one has no end.

@@ -42,10 +42,11 @@ fn allowed_to(role: Option<Role>) -> BTreeSet<&'static str> {
         .collect()
 }
 
-const READS: [&str; 13] = [
+const READS: [&str; 15] = [
     "PreviewAccessScope",
     "ReadAccessScopes",
     "ReadActivity",
+    "ReadAnyAccessDetails",
     "ReadAnyRequest",
     "ReadAudit",
     "ReadBundles",
@@ -54,6 +55,7 @@ const READS: [&str; 13] = [
     "ReadGroups",
     "ReadIntegrations",
     "ReadInventory",
+    "ReadSelectable",
     "ReadSettings",
     "ReadUsers",
 ];
@@ -71,6 +73,7 @@ fn a_power_user_adds_policy_and_no_systems() {
         "ManageBundles",
         "ManageFlows",
         "ManageGroups",
+        "ResetAnyCredentials",
         "RevokeAnyRequest",
         "SetUserTags",
     ]);

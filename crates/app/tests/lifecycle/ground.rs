@@ -18,7 +18,8 @@ use latchkey_domain::{
     Clock,
     flow::{
         AccessFlow, ApprovalMode, ApproverGroup, ApproverPolicy, Condition, ConditionSet,
-        FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, IntegrationTarget, LogicalOperator,
+        FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, IntegrationTarget, LegacyPolicy,
+        LogicalOperator,
     },
     ids::{
         ConnectorId, ConnectorSessionId, FlowId, IntegrationId, PermissionId, ResourceId, UserId,
@@ -413,6 +414,7 @@ impl Ground {
                     extension_duration_in_min: 0,
                     require_justification_on_request_again: false,
                 },
+                legacy: LegacyPolicy::default(),
             },
             version: 1,
             created_at: now,

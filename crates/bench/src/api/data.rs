@@ -11,7 +11,7 @@ use latchkey_domain::{
     Rng,
     flow::{
         AccessFlow, Condition, ConditionSet, FlowPolicy, FlowSettings, FlowTarget, FlowTrigger,
-        IntegrationTarget, LogicalOperator, MatchOperator,
+        IntegrationTarget, LegacyPolicy, LogicalOperator, MatchOperator,
     },
     ids::{
         ConnectorId, FlowId, IntegrationId, PermissionId, RequestId, ResourceId, TokenId, UnitId,
@@ -257,6 +257,7 @@ impl<'a> Maker<'a> {
                     extension_duration_in_min: 0,
                     require_justification_on_request_again: false,
                 },
+                legacy: LegacyPolicy::default(),
             },
             version: 1,
             created_at: self.now,
@@ -277,6 +278,7 @@ impl<'a> Maker<'a> {
             number: 0,
             requestor_id: user.clone(),
             grantee_id: user.clone(),
+            asked_as_grantee: false,
             flow_id: flow.id.clone(),
             flow_version: flow.version,
             flow_policy: flow.policy.clone(),

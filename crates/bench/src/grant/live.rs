@@ -169,6 +169,7 @@ impl Maker {
             number: 0,
             requestor_id: grantee.clone(),
             grantee_id: grantee.clone(),
+            asked_as_grantee: false,
             flow_id: self.flow.id.clone(),
             flow_version: self.flow.version,
             flow_policy: self.flow.policy.clone(),

@@ -24,6 +24,9 @@ pub struct Question<'a> {
     pub excludes_own: bool,
     /// Who asked.
     pub requestor: &'a User,
+    /// Whose manager is meant by a manager: the requestor's, or the grantee's where policy looks
+    /// at the grantee as if they had asked.
+    pub asker: &'a User,
     /// Who is to have access.
     pub grantee: &'a User,
     /// The request's digest now.
@@ -97,9 +100,16 @@ impl<'a> Question<'a> {
             policy: policy.approver_policy.as_ref(),
             excludes_own: policy.settings.requestor_cannot_approve_himself,
             requestor,
+            asker: requestor,
             grantee,
             digest,
         }
+    }
+
+    /// The same where policy looks at somebody else as if they had asked.
+    #[must_use]
+    pub fn asked_as(self, asker: &'a User) -> Self {
+        Self { asker, ..self }
     }
 
     /// Whether the person may decide now.
@@ -241,11 +251,11 @@ impl<'a> Question<'a> {
     fn approver_matches(&self, person: PersonFacts<'_>, condition: &Condition) -> bool {
         if condition.attribute_type == MANAGER {
             let source = &condition.source_integration_id;
-            let of_source = source.is_none() || *source == self.requestor.source_integration_id;
+            let of_source = source.is_none() || *source == self.asker.source_integration_id;
             return condition.values().is_empty()
                 && !condition.operator().is_negative()
                 && of_source
-                && self.requestor.manager_id.as_ref() == Some(&person.user.id);
+                && self.asker.manager_id.as_ref() == Some(&person.user.id);
         }
         matches(person, condition)
     }

@@ -31,6 +31,9 @@ pub struct Facts<'a> {
     pub current: Option<&'a AccessFlow>,
     /// Who asked.
     pub requestor: PersonFacts<'a>,
+    /// At whom policy looks as the one who asked: the requestor, or the grantee where an Admin
+    /// filed it for them.
+    pub asker: PersonFacts<'a>,
     /// Who is to have access.
     pub grantee: PersonFacts<'a>,
     /// The bundle it was asked through.
@@ -120,8 +123,10 @@ pub enum NoLongerAllowed {
 /// What to do with a pending request, given every decision so far. `people` are all who may be
 /// among the approvers; they matter only for what [`Verdict::Wait`] says.
 pub fn decide(facts: &Facts<'_>, given: &[Given<'_>], people: &[PersonFacts<'_>]) -> Verdict {
-    let question =
-        |policy| Question::new(policy, facts.requestor.user, facts.grantee.user, facts.digest);
+    let question = |policy| {
+        Question::new(policy, facts.requestor.user, facts.grantee.user, facts.digest)
+            .asked_as(facts.asker.user)
+    };
     let outcome = question(facts.frozen).evaluate(given, people);
     if let ApprovalOutcome::Rejected { by } = outcome {
         return Verdict::Reject { by };
@@ -166,10 +171,10 @@ fn allowed_by(policy: &FlowPolicy, facts: &Facts<'_>) -> Result<(), NoLongerAllo
     if !unbuilt.is_empty() {
         return Err(NoLongerAllowed::Unbuilt(unbuilt));
     }
-    if !meets(facts.requestor, &policy.requestors) {
+    if !meets(facts.asker, &policy.requestors) {
         return Err(NoLongerAllowed::Requestor);
     }
-    if !may_ask_for(policy, facts.requestor, facts.grantee) {
+    if !may_ask_for(policy, facts.asker, facts.grantee) {
         return Err(NoLongerAllowed::Grantee);
     }
     if let Some(lost) = facts.entitlements.iter().find(|one| !gives(policy, facts, one)) {

@@ -20,6 +20,9 @@ pub fn request_digest(request: &AccessRequest, units: &[RequestUnit]) -> String 
     hash.text(request.id.as_str());
     hash.text(request.requestor_id.as_str());
     hash.text(request.grantee_id.as_str());
+    if request.asked_as_grantee {
+        hash.text("as the grantee");
+    }
     hash.text(request.flow_id.as_str());
     hash.text(&request.flow_version.to_string());
     // A policy is plain data and always has a JSON form; were it not so, flow and version would

@@ -47,7 +47,9 @@ pub fn check_duration(seconds: i64) -> Result<i64, DurationOutOfRange> {
 
 /// The longest grant that the flow allows, in seconds; `None` means until revoked.
 pub fn longest_grant(policy: &FlowPolicy) -> Option<i64> {
-    policy.grant_duration_in_min.map(|minutes| i64::from(minutes) * 60)
+    let minutes = policy.grant_duration_in_min?;
+    let seconds = policy.legacy.grant_duration_in_sec.map(i64::from);
+    Some(seconds.unwrap_or_else(|| i64::from(minutes) * 60))
 }
 
 /// Whether the flow allows what was asked. What is left out takes the flow's own maximum, so

@@ -142,6 +142,13 @@ impl Window {
     }
 }
 
+/// The second of the day that a time of a timeframe stands for; `None` if it is no time.
+pub fn seconds_of_day(text: &str) -> Option<u32> {
+    let time = time_of_day(text).ok()?;
+    let [hour, minute, second] = [time.hour(), time.minute(), time.second()].map(i32::from);
+    u32::try_from(hour * 3600 + minute * 60 + second).ok()
+}
+
 /// `HH:MM` or `HH:MM:SS`, nothing else.
 fn time_of_day(text: &str) -> Result<Time, TimeframeError> {
     let wrong = || TimeframeError::Time(text.to_owned());

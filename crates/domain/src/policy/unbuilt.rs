@@ -20,13 +20,7 @@ pub const MFA: &str = "settings.require_mfa";
 pub const EXTENSIONS: &str = "settings.max_extensions";
 
 /// Every member whose enforcement is not built yet.
-pub const UNBUILT: &[&str] = &[
-    AUTOMATIC_TRIGGER,
-    APPROVER_ATTRIBUTE,
-    ESCALATION,
-    MFA,
-    EXTENSIONS,
-];
+pub const UNBUILT: &[&str] = &[AUTOMATIC_TRIGGER, APPROVER_ATTRIBUTE, ESCALATION, MFA, EXTENSIONS];
 
 /// The members of this flow whose enforcement is not built yet, in the order of [`UNBUILT`].
 /// A flow with any of them governs nothing.

@@ -46,6 +46,7 @@ impl Case {
             policy: self.policy.as_ref(),
             excludes_own: self.excludes_own,
             requestor: &self.requestor.user,
+            asker: &self.requestor.user,
             grantee: &self.grantee.user,
             digest: &self.digest,
         }

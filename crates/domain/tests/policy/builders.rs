@@ -7,8 +7,8 @@ use latchkey_domain::{
     bundle::BundleTarget,
     flow::{
         AccessFlow, ApprovalMode, ApproverGroup, ApproverPolicy, Condition, ConditionSet,
-        FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, IntegrationTarget, LogicalOperator,
-        MatchOperator,
+        FlowPolicy, FlowSettings, FlowTarget, FlowTrigger, IntegrationTarget, LegacyPolicy,
+        LogicalOperator, MatchOperator,
     },
     ids::{
         AccessScopeId, ApprovalId, AttributeValueId, BundleId, FlowId, GroupId, IntegrationId,
@@ -197,6 +197,7 @@ pub fn policy() -> FlowPolicy {
             extension_duration_in_min: 0,
             require_justification_on_request_again: false,
         },
+        legacy: LegacyPolicy::default(),
     }
 }
 
@@ -318,6 +319,7 @@ pub fn request(flow: &AccessFlow, requestor: &Person, grantee: &Person) -> Acces
         number: 7,
         requestor_id: requestor.user.id.clone(),
         grantee_id: grantee.user.id.clone(),
+        asked_as_grantee: false,
         flow_id: flow.id.clone(),
         flow_version: flow.version,
         flow_policy: flow.policy.clone(),

@@ -1,7 +1,7 @@
 //! What is asked again at decision and at grant.
 
 use latchkey_domain::{
-    flow::{AccessFlow, FlowPolicy, FlowTarget},
+    flow::{AccessFlow, ConditionSet, FlowPolicy, FlowTarget},
     ids::BundleId,
     inventory::{Entitlement, ResourceStatus},
     policy::{
@@ -24,6 +24,7 @@ struct Case {
     frozen: FlowPolicy,
     current: Option<AccessFlow>,
     requestor: Person,
+    as_grantee: bool,
     grantee: Person,
     bundle: Option<BundleId>,
     contents: Held,
@@ -41,6 +42,7 @@ impl Case {
             current: Some(flow("reads", frozen.clone())),
             frozen,
             requestor: person("alice"),
+            as_grantee: false,
             grantee: person("alice"),
             bundle: None,
             contents: Held::bundle("b", vec![read_tables()]),
@@ -80,6 +82,7 @@ impl Case {
             frozen: &self.frozen,
             current: self.current.as_ref(),
             requestor: self.requestor.facts(),
+            asker: if self.as_grantee { self.grantee.facts() } else { self.requestor.facts() },
             grantee: self.grantee.facts(),
             bundle: self.bundle.as_ref(),
             contents: &self.contents,
@@ -258,4 +261,37 @@ fn a10_a_request_without_an_end_is_not_covered_by_a_flow_with_a_maximum() {
         case.approvals = vec![decision(&person("bob"), Decision::Approved, &case.digest)];
     });
     assert_eq!(verdict, cancelled(NoLongerAllowed::DurationTooLong { longest_sec: 3_600 }));
+}
+
+#[test]
+fn a_request_filed_by_an_admin_is_judged_as_if_the_grantee_had_asked() {
+    let not_alice = any_of(vec![user_is("dave")]);
+    let filed_by_dave = |as_grantee: bool, requestors: ConditionSet| {
+        let mut case = Case::approved();
+        case.requestor = person("dave");
+        case.as_grantee = as_grantee;
+        case.frozen.requestors = requestors.clone();
+        case.current().policy.requestors = requestors;
+        case.verdict()
+    };
+    let alice = any_of(vec![user_is("alice")]);
+    assert!(matches!(filed_by_dave(true, alice.clone()), Verdict::Grant(_)));
+    assert_eq!(filed_by_dave(false, alice), cancelled(NoLongerAllowed::Requestor));
+    assert_eq!(filed_by_dave(true, not_alice), cancelled(NoLongerAllowed::Requestor));
+}
+
+#[test]
+fn neither_the_admin_who_filed_it_nor_the_grantee_decides() {
+    for decider in ["dave", "alice"] {
+        let mut case = Case::filed();
+        case.requestor = person("dave");
+        case.as_grantee = true;
+        case.people = vec![person(decider)];
+        case.frozen.settings.requestor_cannot_approve_himself = true;
+        case.frozen.approver_policy = Some(approved_by(&[decider]));
+        let policy = case.frozen.clone();
+        case.current().policy = policy;
+        case.approvals.push(decision(&person(decider), Decision::Approved, &case.digest));
+        assert!(matches!(case.verdict(), Verdict::Wait(_)), "{decider}");
+    }
 }

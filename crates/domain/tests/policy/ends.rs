@@ -123,3 +123,14 @@ proptest! {
         prop_assert!(decision_deadline(created, expiry) >= created);
     }
 }
+
+#[test]
+fn a_longest_grant_may_be_no_whole_number_of_minutes() {
+    let mut odd = policy();
+    odd.grant_duration_in_min = Some(2);
+    odd.legacy.grant_duration_in_sec = Some(90);
+    assert_eq!(longest_grant(&odd), Some(90));
+    assert!(!covers_duration(&odd, Some(91)));
+    odd.grant_duration_in_min = None;
+    assert_eq!(longest_grant(&odd), None, "no minutes is no end, whatever else is said");
+}

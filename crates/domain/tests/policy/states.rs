@@ -182,3 +182,12 @@ fn f01_in_every_reachable_world_access_has_a_record_and_every_record_has_an_end(
     // Every arrow of the table is walked, so the table has none to spare.
     assert_eq!(used.len(), TRANSITIONS.len());
 }
+
+#[test]
+fn v3_knows_seven_words() {
+    let words: BTreeSet<&str> = RequestState::ALL.map(RequestState::legacy_word).into();
+    let known = ["APPROVED", "EXPIRED", "FAILED", "GRANTED", "PENDING", "REJECTED", "REVOKING"];
+    assert_eq!(words, known.into());
+    assert_eq!(Cancelled.legacy_word(), Revoked.legacy_word());
+    assert_eq!(PendingMfa.legacy_word(), Initializing.legacy_word());
+}

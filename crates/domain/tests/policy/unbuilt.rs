@@ -2,9 +2,10 @@
 
 use latchkey_domain::{
     flow::{
-        ApprovalMode, Condition, EscalationPolicy, FlowPolicy, FlowTrigger, LogicalOperator,
-        MatchOperator,
+        ApprovalMode, Condition, EscalationPolicy, FlowPolicy, FlowTarget, FlowTrigger,
+        LogicalOperator, MatchOperator, RequestFor, RequestScope,
     },
+    ids::{AccessScopeId, BundleId},
     policy::unbuilt::{UNBUILT, unsupported_members},
 };
 

@@ -9,7 +9,7 @@ use latchkey_domain::provisioning::{FaultClass, TargetFault};
 
 use super::{
     Context,
-    connection::{Connection, flag, number, string},
+    connection::{Connection, flag, number},
     cut::Cut,
     fault::Failure,
     looks::Prepared,

@@ -8,7 +8,7 @@ use latchkey_domain::{
     audit::{AuditActor, AuditEvent},
     flow::{
         AccessFlow, ConditionSet, FlowPolicy, FlowSettings, FlowTarget, FlowTrigger,
-        IntegrationTarget, LogicalOperator,
+        IntegrationTarget, LegacyPolicy, LogicalOperator,
     },
     ids::{
         ConnectorId, FlowId, GroupId, IntegrationId, PermissionId, RequestId, ResourceId,
@@ -230,6 +230,7 @@ pub(crate) fn policy(integration: &IntegrationId) -> FlowPolicy {
             extension_duration_in_min: 0,
             require_justification_on_request_again: false,
         },
+        legacy: LegacyPolicy::default(),
     }
 }
 
@@ -257,6 +258,7 @@ pub(crate) fn request(now: Timestamp, rng: &dyn Rng, user: &UserId) -> AccessReq
         number: 0,
         requestor_id: user.clone(),
         grantee_id: user.clone(),
+        asked_as_grantee: false,
         flow_id: FlowId::generate(now, rng),
         flow_version: 1,
         flow_policy: policy(&IntegrationId::new("any")),

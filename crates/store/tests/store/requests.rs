@@ -160,10 +160,8 @@ async fn units_change_state_and_count_as_claims(ground: Ground) {
                 assert_eq!(tx.units_of_session(&session.id).await?, std::slice::from_ref(&unit));
                 assert_eq!(tx.live_claims_of_integration(&shop.id).await?, 1);
             }
-            assert_eq!(
-                tx.request_ids_of_session(&session.id).await?,
-                std::slice::from_ref(&request.id)
-            );
+            let carried = tx.request_ids_of_sessions(std::slice::from_ref(&session.id)).await?;
+            assert_eq!(carried[&session.id], std::slice::from_ref(&request.id));
             let filter = UnitFilter { states: vec![UnitState::Ending], ..Default::default() };
             let listed = tx.list_units(&request.id, &filter, &PageQuery::first(5)).await?;
             assert_eq!(listed, std::slice::from_ref(&unit));

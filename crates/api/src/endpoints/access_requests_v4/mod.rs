@@ -2,7 +2,7 @@
 //! an array, one request for each governing flow.
 
 mod dry_run;
-mod wire;
+pub(super) mod wire;
 
 use std::collections::BTreeMap;
 
