@@ -56,6 +56,7 @@ uses! {
     ReadAvailableAccess RequestAccess DryRunRequest
     ReadActivity ReadAnyRequest RequestForUser RevokeAnyRequest ForceDecision ReadSelectable
     ReadAnyAccessDetails ResetAnyCredentials
+    ReadReports ManageReports RunReports
     ReadOwnRequests RevokeOwnRequest DecideRequest ReadSessions ReadAccessDetails
     ResetCredentials
 }

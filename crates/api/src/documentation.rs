@@ -36,6 +36,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Activity", "What was asked for, and how it went."),
     ("Integrations", "Connected systems."),
     ("Connectors", "Agents that reach the resources."),
+    ("Activity Reports", "Saved reports of what was asked for and given."),
     ("Groups", "User groups."),
     ("Users", "People."),
     ("Attributes", "Identity attributes that conditions look at."),

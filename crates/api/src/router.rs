@@ -14,7 +14,7 @@ use axum::{
 use latchkey_app::App;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{body, calls, cursor::CursorKey, documentation, error::ApiError};
+use crate::{body, calls, cursor::CursorKey, docs_page, documentation, error::ApiError};
 
 /// What handlers work with.
 #[derive(Debug, Clone)]
@@ -43,12 +43,13 @@ impl FromRef<ApiState> for CursorKey {
     }
 }
 
-/// Everything under `/api`, and `/openapi.json`. Any other path is answered with 404.
+/// Everything under `/api`, `/openapi.json`, and `/docs`. Any other path is answered with 404.
 pub fn router(state: ApiState) -> Router {
     let (routes, _) = documentation::build();
     let app = state.app.clone();
     routes
         .route("/openapi.json", get(openapi))
+        .merge(docs_page::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(body::LIMIT))

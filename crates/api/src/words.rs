@@ -4,7 +4,7 @@
 //! side does not compile until the other has it.
 
 use latchkey_app::connectors;
-use latchkey_domain::{activity, flow, integration, inventory, session};
+use latchkey_domain::{activity, flow, integration, inventory, report, session};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -139,22 +139,7 @@ words! {
         /// None is.
         Disconnected = "DISCONNECTED",
     }
-    /// Where an integration stands.
-    IntegrationStatus = integration::IntegrationStatus {
-        /// Not validated and discovered yet.
-        Initializing = "INITIALIZING",
-        /// A discovery run is under way.
-        Refreshing = "REFRESHING",
-        /// Validated and discovered.
-        Active = "ACTIVE",
-        /// Nothing of it works.
-        Error = "ERROR",
-        /// Part of it does not work.
-        Warning = "WARNING",
-        /// Switched off.
-        Disabled = "DISABLED",
-    }
-    /// A column of activity.
+    /// A column of activity and of its reports.
     ReportField = activity::ActivityField {
         /// The request's id.
         RequestId = "request_id",
@@ -204,6 +189,37 @@ words! {
         BundleName = "bundle_name",
         /// How often it was prolonged.
         ExtensionCount = "extension_count",
+    }
+    /// A kind of file.
+    ReportFormat = report::ReportFormat {
+        /// For programs and spreadsheets.
+        Csv = "csv",
+        /// For people and printers.
+        Pdf = "pdf",
+    }
+    /// What a sliding window is counted in.
+    RelativeUnit = report::RelativeUnit {
+        /// Hours.
+        Hour = "hour",
+        /// Days.
+        Day = "day",
+        /// Months of the calendar.
+        Month = "month",
+    }
+    /// Where an integration stands.
+    IntegrationStatus = integration::IntegrationStatus {
+        /// Not validated and discovered yet.
+        Initializing = "INITIALIZING",
+        /// A discovery run is under way.
+        Refreshing = "REFRESHING",
+        /// Validated and discovered.
+        Active = "ACTIVE",
+        /// Nothing of it works.
+        Error = "ERROR",
+        /// Part of it does not work.
+        Warning = "WARNING",
+        /// Switched off.
+        Disabled = "DISABLED",
     }
     /// Where an integration stands, as the older paths spell it.
     LegacyIntegrationStatus = integration::IntegrationStatus {

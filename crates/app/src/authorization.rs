@@ -146,6 +146,12 @@ operations! {
     SetUserTags: Admin, POLICY, Admin;
     /// Read activity: every request with its timeline.
     ReadActivity: Admin, ANY_ROLE, Read;
+    /// List and read saved reports.
+    ReadReports: Admin, ANY_ROLE, Read;
+    /// Create, replace and delete reports.
+    ManageReports: Admin, POLICY, Admin;
+    /// Run a report: read activity as a file.
+    RunReports: Admin, ANY_ROLE, Read;
     /// Read anybody's requests.
     ReadAnyRequest: Admin, ANY_ROLE, Read;
     /// File a request for somebody, as if they had asked.

@@ -64,14 +64,13 @@ impl Contents {
         let mut contents = Self::default();
         let scopes: Vec<AccessScopeId> = scopes.into_iter().collect();
         for scope in tx.find_access_scopes(&scopes).await? {
-            match latchkey_aql::parse(&scope.query) {
-                Ok(query) => {
-                    contents.queries.insert(scope.id, query);
-                }
-                Err(_) => tracing::warn!(
+            if let Ok(query) = latchkey_aql::parse(&scope.query) {
+                contents.queries.insert(scope.id, query);
+            } else {
+                tracing::warn!(
                     access_scope.id = %scope.id,
                     "A stored query cannot be read, so its access scope selects nothing"
-                ),
+                );
             }
         }
         if !contents.queries.is_empty() {

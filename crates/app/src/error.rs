@@ -40,6 +40,8 @@ pub mod codes {
     pub const JUSTIFICATION_REQUIRED: &str = "JustificationRequired";
     /// 400: the flow asks approvers for a reason.
     pub const REASON_REQUIRED: &str = "ReasonRequired";
+    /// 400: the report has more rows than a PDF may hold.
+    pub const REPORT_TOO_LONG: &str = "ReportTooLong";
     /// 400: the masked secret was sent back though what decides where it goes has changed.
     pub const SECRET_REQUIRED: &str = "SecretRequired";
 
@@ -59,6 +61,7 @@ pub mod codes {
         (SELF_APPROVAL, ErrorKind::Forbidden),
         (JUSTIFICATION_REQUIRED, ErrorKind::Invalid),
         (REASON_REQUIRED, ErrorKind::Invalid),
+        (REPORT_TOO_LONG, ErrorKind::Invalid),
         (SECRET_REQUIRED, ErrorKind::Invalid),
     ];
 }

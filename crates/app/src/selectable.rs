@@ -12,6 +12,7 @@ use latchkey_domain::{
     ids::IntegrationId,
     integration::Integration,
     inventory::{Entitlement, Permission, Resource},
+    people::User,
     policy::targets::{Contents as _, flow_covers},
 };
 use latchkey_store::{IntegrationFilter, PageKey, PageQuery, ResourceFilter, Tx};
@@ -162,7 +163,7 @@ impl Given {
         let user = match user {
             None => actor.user.clone(),
             Some(text) => {
-                find_person(tx, text).await?.filter(|user| user.is_active()).ok_or_else(|| {
+                find_person(tx, text).await?.filter(User::is_active).ok_or_else(|| {
                     AppError::invalid("user_id", "no active user has this id or e-mail address")
                 })?
             }

@@ -18,6 +18,7 @@ async fn release_all(app: &App, owner: &str) -> Result<(), AppError> {
     app.store()
         .write(async |tx| {
             tx.release_job_leases(owner).await?;
+            tx.release_outbox_leases(owner).await?;
             tx.release_leases_of(owner).await?;
             Ok(())
         })

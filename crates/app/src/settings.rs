@@ -1,9 +1,9 @@
 //! Settings: what people may change while servers run. Their list is in the domain.
 
-use latchkey_domain::settings::{SETTINGS, SettingSpec};
+use latchkey_domain::settings::{SETTINGS, SettingKind, SettingSpec};
 use serde_json::{Value, json};
 
-use crate::{App, actor::Actor, authorization::Operation, error::AppError, trail};
+use crate::{App, actor::Actor, authorization::Operation, error::AppError, outbound, trail};
 
 /// A setting and its value now.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,9 @@ pub async fn set_setting(
     let spec =
         SettingSpec::get(key).map_err(|error| AppError::invalid("key", error.to_string()))?;
     spec.check(&value).map_err(|error| AppError::invalid("value", error.to_string()))?;
+    if let (SettingKind::Url, Some(url)) = (spec.kind, value.as_str()) {
+        outbound::check_url(url).map_err(|problem| AppError::invalid("value", problem))?;
+    }
     app.store()
         .write(async |tx| {
             let before = tx.setting(spec).await?;

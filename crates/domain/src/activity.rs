@@ -6,6 +6,7 @@
 //! passes all of it.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     flow::FlowTrigger,
@@ -212,6 +213,18 @@ impl ActivityField {
         Self::ALL.iter().copied().find(|field| field.as_str() == name).ok_or_else(|| {
             UnknownWord::new("field", name, Self::ALL.iter().map(|field| field.as_str()))
         })
+    }
+}
+
+impl Serialize for ActivityField {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ActivityField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 

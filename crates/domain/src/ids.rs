@@ -113,6 +113,8 @@ ids! {
     JobId,
     /// An audit record.
     AuditId,
+    /// A saved report.
+    ReportId,
     /// A receipt: evidence read back from a target.
     ReceiptId,
 }

@@ -108,14 +108,13 @@ mod tests {
             .iter()
             .map(|scope| (scope.scope_type, scope.key.as_deref(), scope.values.join(" ")))
             .collect();
-        use ResourceScopeType::{AponoId, Name, Tag};
         assert_eq!(
             said,
             [
-                (Tag, Some("env"), "prod dev".to_owned()),
-                (Name, None, "orders".to_owned()),
-                (AponoId, None, "r1".to_owned()),
-                (Tag, Some("env"), "test".to_owned()),
+                (ResourceScopeType::Tag, Some("env"), "prod dev".to_owned()),
+                (ResourceScopeType::Name, None, "orders".to_owned()),
+                (ResourceScopeType::AponoId, None, "r1".to_owned()),
+                (ResourceScopeType::Tag, Some("env"), "test".to_owned()),
             ]
         );
         assert_eq!(scopes[3].scope_mode, ScopeMode::ExcludeResources);

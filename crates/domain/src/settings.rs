@@ -1,7 +1,7 @@
 //! Settings: one row each in the database, with a type, a default and a text that says what it
 //! is for. Unknown keys are refused where they are set.
 
-use crate::people::UnknownWord;
+use crate::{network::Network, people::UnknownWord};
 
 /// A setting that can be read and changed by `latchkey admin settings`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum SettingKind {
     Switch,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// A list of addresses and networks.
+    Networks,
+    /// The address of something that is called over HTTP, or null for none.
+    Url,
 }
 
 /// Every setting.
@@ -65,6 +69,25 @@ pub const SETTINGS: &[SettingSpec] = &[
         kind: SettingKind::Switch,
         about: "Whether people without a role may make API tokens for themselves.",
     },
+    SettingSpec {
+        key: "outbound_allowed_addresses",
+        default: "[]",
+        kind: SettingKind::Networks,
+        about: "Private addresses and networks that the server may call beside the public \
+                internet.",
+    },
+    SettingSpec {
+        key: "webhook_url",
+        default: "null",
+        kind: SettingKind::Url,
+        about: "Where every change of a request's state is posted, signed.",
+    },
+    SettingSpec {
+        key: "remind_before_end_sec",
+        default: "600",
+        kind: SettingKind::Seconds(0, 86_400),
+        about: "How long before its end people are told that their access ends; 0 for never.",
+    },
 ];
 
 /// Why a setting was refused.
@@ -104,6 +127,21 @@ impl SettingSpec {
             SettingKind::Word(words) => (
                 value.as_str().is_some_and(|word| words.contains(&word)),
                 format!("one of {}", words.join(", ")),
+            ),
+            SettingKind::Networks => (
+                value.as_array().is_some_and(|entries| {
+                    let is_network = |entry: &str| entry.parse::<Network>().is_ok();
+                    entries.iter().all(|entry| entry.as_str().is_some_and(is_network))
+                }),
+                "a list of addresses and networks, such as [\"10.1.2.3\", \"10.1.0.0/16\"]"
+                    .to_owned(),
+            ),
+            SettingKind::Url => (
+                value.is_null()
+                    || value.as_str().is_some_and(|url| {
+                        url.starts_with("https://") || url.starts_with("http://")
+                    }),
+                "an address such as https://hooks.example.com/latchkey, or null".to_owned(),
             ),
         };
         if holds {

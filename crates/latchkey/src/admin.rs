@@ -64,6 +64,13 @@ pub(crate) async fn run(
             on(&args.store, at, async |app| create_token(app, &args).await).await
         }
         AdminCommand::Settings(command) => settings(command, at).await,
+        AdminCommand::Webhook(args) => {
+            on(&args, at, async |app| {
+                let found = latchkey_app::notifications::webhook(app, &actor()).await?;
+                Ok(json!({ "url": found.url, "secret": found.exposed_secret() }))
+            })
+            .await
+        }
         AdminCommand::Integration(IntegrationCommand::Retire(args)) => {
             on(&args.store, at, async |app| {
                 let id = IntegrationId::new(args.id.as_str());
@@ -105,6 +112,17 @@ async fn on(
     surroundings: &Surroundings,
     work: impl AsyncFnOnce(&App) -> Result<Value, AppError>,
 ) -> Result<ExitCode, Fault> {
+    let value = directly(args, surroundings, work).await?;
+    answer::object(&value)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the installation, runs `work`, and has its audit records linked.
+pub(crate) async fn directly<T>(
+    args: &StoreArgs,
+    surroundings: &Surroundings,
+    work: impl AsyncFnOnce(&App) -> Result<T, AppError>,
+) -> Result<T, Fault> {
     let settled = installation::settle(args)?;
     telemetry::start_quiet(&settled)?;
     let store = installation::store(&settled, surroundings).await?;
@@ -115,8 +133,7 @@ async fn on(
     let linked = latchkey_app::audit::settle(&app).await.map_err(|error| say(&error));
     let value = worked?;
     linked?;
-    answer::object(&value)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(value)
 }
 
 /// The error of a use case as one sentence, fields included.

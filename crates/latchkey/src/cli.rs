@@ -30,6 +30,9 @@ pub enum Command {
     /// The audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Reports of activity.
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Check configuration, database, clock, keys and connectors, and say what to do.
     Doctor(StoreArgs),
     /// Print the description of the HTTP API (OpenAPI 3.1).
@@ -83,6 +86,29 @@ pub enum AuditCommand {
     Verify(StoreArgs),
 }
 
+/// `latchkey report …`.
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// Run a saved report on the database directly, whether a server runs or not.
+    Run(ReportRunArgs),
+}
+
+/// `latchkey report run`.
+#[derive(Debug, Args)]
+pub struct ReportRunArgs {
+    /// The report's name or id.
+    pub name: String,
+    /// `csv` or `pdf` [default: the report's own].
+    #[arg(long)]
+    pub format: Option<String>,
+    /// The file to write [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where the database is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
 /// `latchkey admin …`.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
@@ -103,6 +129,8 @@ pub enum AdminCommand {
     /// Settings of the installation.
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Print where the webhook is, and the secret that receivers check its signatures with.
+    Webhook(StoreArgs),
     /// Integrations.
     #[command(subcommand)]
     Integration(IntegrationCommand),
@@ -345,6 +373,6 @@ mod tests {
         let admin = cli.find_subcommand("admin").unwrap();
         let mut leaves = Vec::new();
         walk(admin, "admin", &mut leaves);
-        assert_eq!(leaves.len(), 13, "{leaves:?}");
+        assert_eq!(leaves.len(), 14, "{leaves:?}");
     }
 }

@@ -14,6 +14,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
@@ -48,6 +49,71 @@ pub struct Config {
     pub metrics_public: bool,
     /// Connections to a PostgreSQL database, at most.
     pub max_connections: u32,
+    /// Where people reach this installation in a browser; mails hold no links without it.
+    pub public_url: Option<String>,
+    /// The sender of mails, such as `Latchkey <latchkey@example.com>`.
+    pub mail_from: Option<String>,
+    /// The mail server; nobody is mailed without one.
+    pub smtp_host: Option<String>,
+    /// Its port; the usual one of `smtp_tls` when left out.
+    pub smtp_port: Option<u16>,
+    /// How the connection to it is protected.
+    pub smtp_tls: SmtpTls,
+    /// Who to log in there as.
+    pub smtp_user: Option<String>,
+    /// With which password.
+    pub smtp_password: Option<Hidden>,
+    /// A file with a certificate authority to trust beside those of the machine.
+    pub smtp_ca_file: Option<PathBuf>,
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// TLS from the first byte.
+    Tls,
+    /// TLS after a greeting in the clear.
+    Starttls,
+    /// None.
+    None,
+}
+
+/// A secret of the configuration: read, and never shown or written.
+#[derive(Clone)]
+pub struct Hidden(SecretString);
+
+impl Hidden {
+    /// The secret.
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl PartialEq for Hidden {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for Hidden {}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|secret| Self(secret.into()))
+    }
+}
+
+impl Serialize for Hidden {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(hidden)")
+    }
 }
 
 /// How log lines are written.
@@ -70,6 +136,14 @@ impl Default for Config {
             log_filter: "info".to_owned(),
             metrics_public: false,
             max_connections: 16,
+            public_url: None,
+            mail_from: None,
+            smtp_host: None,
+            smtp_port: None,
+            smtp_tls: SmtpTls::Starttls,
+            smtp_user: None,
+            smtp_password: None,
+            smtp_ca_file: None,
         }
     }
 }
@@ -153,6 +227,10 @@ fn expectation(key: &str) -> &'static str {
         "log_format" => "text or json",
         "log_filter" => "a level or a filter, such as info",
         "max_connections" => "a number from 1",
+        "smtp_port" => "a port from 1 to 65535",
+        "smtp_tls" => "tls, starttls or none",
+        "public_url" | "mail_from" | "smtp_host" | "smtp_user" | "smtp_password"
+        | "smtp_ca_file" => "text",
         _ => "another value",
     }
 }
@@ -258,6 +336,17 @@ mod tests {
         let error = read("database = [\"postgres://u:hunter2@h/d\"]\n").unwrap_err();
         assert!(error.contains("database in latchkey.toml"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_password_is_read_and_never_shown() {
+        let config = read("smtp_host = \"mail\"\nsmtp_password = \"hunter2\"\n").unwrap();
+        let password = config.smtp_password.clone().unwrap();
+        assert_eq!(password.secret().expose_secret(), "hunter2");
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert!(!serde_json::to_string(&config).unwrap().contains("hunter2"));
+        let error = read("smtp_password = [\"hunter2\"]\n").unwrap_err();
+        assert!(error.contains("smtp_password") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -9,12 +9,12 @@ use latchkey_app::{
     config::LOCAL_CONNECTOR,
     connectors::{self, ConnectorStatus, ConnectorView},
     integrations::{self, IntegrationsQuery},
-    reconcile,
+    notifications, reconcile,
 };
 use latchkey_domain::integration::IntegrationStatus;
 
 use crate::{
-    answer, cli::StoreArgs, config::Settled, fault::Fault, installation,
+    answer, cli::StoreArgs, config::Settled, fault::Fault, installation, mail,
     surroundings::Surroundings, telemetry,
 };
 
@@ -164,7 +164,70 @@ async fn look_inside(
         )?,
         Err(error) => return Ok(Err(error)),
     }
+    if let Err(error) = check_notifications(findings, app, settled).await? {
+        return Ok(Err(error));
+    }
     check_connectors(findings, app, settled).await
+}
+
+async fn check_notifications(
+    findings: &mut Findings,
+    app: &App,
+    settled: &Settled,
+) -> Result<Result<(), AppError>, Fault> {
+    use Verdict::{Advice, Good, Wrong};
+    let actor = Actor::command_line();
+    let reports = match notifications::scheduled_reports(app, &actor).await {
+        Ok(reports) => reports,
+        Err(error) => return Ok(Err(error)),
+    };
+    match mail::mailer(&settled.config) {
+        Err(fault) => findings.say(Wrong, "mail", &format!("{fault}."))?,
+        Ok(None) if reports > 0 => {
+            let text = format!(
+                "No mail server is configured (smtp_host), so {reports} reports with a schedule \
+                 go to nobody, and people are told by no mail."
+            );
+            findings.say(Wrong, "mail", &text)?;
+        }
+        Ok(None) => findings.say(
+            Advice,
+            "mail",
+            "No mail server is configured (smtp_host): people are told by no mail.",
+        )?,
+        Ok(Some(mailer)) => match mailer.check().await {
+            Ok(()) => findings.say(Good, "mail", "The mail server answers.")?,
+            Err(why) => {
+                let text = format!("The mail server cannot be used: {why}.");
+                findings.say(Wrong, "mail", &text)?;
+            }
+        },
+    }
+    let (standing, dead) = match notifications::standing(app, &actor).await {
+        Ok(found) => found,
+        Err(error) => return Ok(Err(error)),
+    };
+    if let (true, Some(since)) = (standing.failing > 0, standing.failing_since) {
+        let why = standing.last_error.as_deref().unwrap_or("nothing is known");
+        let text = format!(
+            "{} notifications could not be sent yet, the oldest since {since}: {why}. They are \
+             tried for three days.",
+            standing.failing
+        );
+        findings.say(Wrong, "messages", &text)?;
+    }
+    if let Some(last) = dead.first() {
+        let text = format!(
+            "{} notifications were given up in the last 30 days, the last at {}: {}. The audit \
+             trail has each (notification.given_up).",
+            standing.dead, last.dead_at, last.last_error
+        );
+        findings.say(Advice, "messages", &text)?;
+    }
+    if standing.failing == 0 && dead.is_empty() {
+        findings.say(Good, "messages", "No notification has failed.")?;
+    }
+    Ok(Ok(()))
 }
 
 async fn check_clock(findings: &mut Findings, app: &App) -> Result<Result<(), AppError>, Fault> {

@@ -21,6 +21,8 @@ pub mod faults;
 mod installation;
 mod listener;
 mod local_link;
+mod mail;
+mod report;
 mod serve;
 mod slot;
 pub mod surroundings;
@@ -56,6 +58,7 @@ async fn run(command: Command, surroundings: Surroundings) -> Result<ExitCode, F
         Command::Connector(args) => agent::run(args, surroundings).await,
         Command::Admin(command) => admin::run(command, surroundings).await,
         Command::Audit(command) => audit::run(command, surroundings).await,
+        Command::Report(command) => report::run(command, surroundings).await,
         Command::Doctor(args) => doctor::run(args, surroundings).await,
         Command::Openapi => {
             answer::text(latchkey_api::openapi_text())?;

@@ -7,7 +7,7 @@
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
-use latchkey_app::{App, audit, connectors, jobs, server};
+use latchkey_app::{App, audit, connectors, jobs, notifications::Deliverer, server};
 use latchkey_connector::ConnectorHandle;
 use tokio::{
     net::TcpListener,
@@ -24,6 +24,7 @@ use crate::{
     installation,
     listener::{self, Gate, Metrics},
     local_link::LocalLink,
+    mail,
     slot::Slot,
     surroundings::Surroundings,
     telemetry,
@@ -119,6 +120,7 @@ struct Started {
 }
 
 async fn start(settled: &Settled, at: &Surroundings) -> Result<Started, Fault> {
+    let notifications = mail::notifications(&settled.config)?;
     installation::make_folder(&settled.data)?;
     let database = installation::database(settled)?;
     let may_share = matches!(database, latchkey_store::DatabaseUrl::Postgres(_));
@@ -143,6 +145,13 @@ async fn start(settled: &Settled, at: &Surroundings) -> Result<Started, Fault> {
     let (audit_app, audit_stop) = (app.clone(), stop.clone());
     loops.push(tokio::spawn(async move {
         audit::keep_until(&audit_app, audit_stop.cancelled()).await;
+    }));
+    if notifications.mailer.is_none() {
+        tracing::info!("No mail server is configured (smtp_host): people are told by no mail.");
+    }
+    let (deliverer, deliver_stop) = (Deliverer::new(app.clone(), notifications), stop.clone());
+    loops.push(tokio::spawn(async move {
+        deliverer.deliver_until(deliver_stop.cancelled()).await;
     }));
     let local = if app.config().local_connector {
         let id = connectors::register_local_connector(&app)

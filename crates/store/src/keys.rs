@@ -63,6 +63,7 @@ struct Keys {
     server_box: Zeroizing<[u8; 32]>,
     cursor: Zeroizing<[u8; 32]>,
     token: Zeroizing<[u8; 32]>,
+    webhook: Zeroizing<[u8; 32]>,
     audit: SigningKey,
 }
 
@@ -83,6 +84,7 @@ impl KeyRing {
             server_box: derive(&master, "latchkey/1/server-x25519"),
             cursor: derive(&master, "latchkey/1/cursor"),
             token: derive(&master, "latchkey/1/token"),
+            webhook: derive(&master, "latchkey/1/webhook"),
             audit: SigningKey::from_bytes(&derive(&master, "latchkey/1/audit-ed25519")),
         }))
     }
@@ -144,6 +146,11 @@ impl KeyRing {
     /// The HMAC key that tokens are hashed with.
     pub fn token_key(&self) -> &[u8; 32] {
         &self.0.token
+    }
+
+    /// The HMAC key that the secrets of webhooks are derived with.
+    pub fn webhook_key(&self) -> &[u8; 32] {
+        &self.0.webhook
     }
 
     /// The Ed25519 public key that signed audit heads are checked with.

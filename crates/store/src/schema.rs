@@ -28,7 +28,8 @@ pub(crate) const STEPS: &[Step] = &[
         name: "filed_by_admin",
         sql: include_str!("../migrations/0009_filed_by_admin.sql"),
     },
+    Step { version: 10, name: "reports", sql: include_str!("../migrations/0010_reports.sql") },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 9;
+pub(crate) const LATEST: i64 = 10;

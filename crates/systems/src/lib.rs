@@ -10,6 +10,7 @@
 
 mod folder;
 mod install;
+mod mail;
 mod postgres;
 mod process;
 mod program;
@@ -18,6 +19,7 @@ pub use folder::sweep_abandoned;
 pub use install::{
     find_program, install_debian_packages, install_python_package, node_project, python_environment,
 };
+pub use mail::{MailProtection, MailServer, TakenMail};
 pub use postgres::{Durability, Postgres, PostgresVersion, psql_program, stop_kept};
 pub use program::{LeftRunning, Program};
 

@@ -307,6 +307,57 @@ fn doctor(installation: &Installation) -> String {
     said
 }
 
+#[tokio::test]
+async fn a_report_is_the_same_by_command_and_over_http() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.start(&[]).await;
+    let report = json!({
+        "name": "Week", "filters": {}, "fields": ["request_id", "status"],
+        "timeframe": {"relative": {"last": 7, "unit": "day"}},
+    });
+    let reports = "/api/admin/v1/activity-reports";
+    let made = installation.admin.post(reports, &report).await;
+    let run = format!("{reports}/{}/run", made["id"].as_str().unwrap());
+    let over_http = installation.admin.get(&run).await;
+    let over_http = over_http.as_str().unwrap().to_owned();
+    assert_eq!(over_http, "\"request_id\",\"status\"\r\n");
+
+    let place = installation.place();
+    let run = |words: &[&str]| {
+        let words = ["report", "run"].iter().chain(words).map(|word| (*word).to_owned());
+        process::run(words.chain(place.clone()).collect::<Vec<_>>())
+    };
+    let printed = run(&["week"]);
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), over_http);
+    let file = installation.folder.path().join("week.pdf");
+    let said = run(&["Week", "--format", "pdf", "--output", path(&file)]);
+    let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(said, json!({ "report": "Week", "format": "pdf", "file": path(&file) }));
+    assert!(fs::read(&file).unwrap().starts_with(b"%PDF"));
+    let unknown = run(&["Month"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no report with the name"));
+    let nowhere = installation.folder.path().join("no/where.csv");
+    assert_eq!(run(&["week", "--output", path(&nowhere)]).status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn doctor_says_what_is_wrong_with_the_mail_server() {
+    let installation = Installation::create(DatabaseKind::Sqlite).await;
+    let said = doctor(&installation);
+    assert!(said.contains("No mail server is configured"), "{said}");
+    let settings = format!(
+        "smtp_host = \"127.0.0.1\"\nsmtp_port = {}\nsmtp_tls = \"none\"\n\
+         mail_from = \"latchkey@example.com\"\n",
+        free_port()
+    );
+    fs::write(installation.data().join("latchkey.toml"), settings).unwrap();
+    let output = process::run([vec!["doctor".to_owned()], installation.place()].concat());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("The mail server cannot be used"), "{said}");
+}
+
 #[test]
 fn doctor_names_an_empty_folder() {
     let folder = tempfile::tempdir().unwrap();

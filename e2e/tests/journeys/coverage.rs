@@ -237,6 +237,16 @@ async fn every_operation_that_changes_something_leaves_an_audit_record() {
     }
     auditor.call(&admin, Method::DELETE, one, &group, None).await;
 
+    // Reports.
+    let reports = "/api/admin/v1/activity-reports";
+    let timeframe = json!({ "relative": { "last": 7, "unit": "day" } });
+    let body = json!({ "name": "Week", "filters": {}, "timeframe": timeframe });
+    let report = auditor.call(&admin, Method::POST, reports, "", Some(body.clone())).await;
+    let report = report["id"].as_str().unwrap().to_owned();
+    let one = "/api/admin/v1/activity-reports/{id}";
+    auditor.call(&admin, Method::PUT, one, &report, Some(body)).await;
+    auditor.call(&admin, Method::DELETE, one, &report, None).await;
+
     // Connectors.
     installation.admin_command(&["connector-token", "create", "--id", "spare"]);
     let one = "/api/admin/v3/connectors/{id}";

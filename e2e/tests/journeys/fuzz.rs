@@ -76,14 +76,12 @@ async fn stored_objects(driven: &Driven) -> Vec<(&'static str, String)> {
 
 /// Calls of a path with an id go to an object that is there; deletions go nowhere.
 fn settings_for(places: &[(&str, String)]) -> String {
-    places
-        .iter()
-        .map(|(path, id)| {
-            format!(
-                "[[operations]]\ninclude-path-regex = \"^{path}\\\\{{id\\\\}}\"\n\
-                 include-method = [\"GET\", \"PUT\", \"PATCH\"]\n\
-                 parameters = {{ \"path.id\" = \"{id}\" }}\n\n"
-            )
-        })
-        .collect()
+    let rules = places.iter().map(|(path, id)| {
+        format!(
+            "[[operations]]\ninclude-path-regex = \"^{path}\\\\{{id\\\\}}\"\n\
+             include-method = [\"GET\", \"PUT\", \"PATCH\"]\n\
+             parameters = {{ \"path.id\" = \"{id}\" }}\n"
+        )
+    });
+    rules.collect::<Vec<_>>().join("\n")
 }

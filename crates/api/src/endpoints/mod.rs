@@ -14,6 +14,7 @@ mod access_requests_v3;
 mod access_requests_v4;
 mod access_scopes_v1;
 mod access_sessions_v1;
+mod activity_reports_v1;
 mod activity_v3;
 mod attributes_v1;
 mod available_access_v1;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         integrations_catalog_v2::routes(),
         connectors_v3::routes(),
         connectors_v2::routes(),
+        activity_reports_v1::routes(),
         groups_v1::routes(),
         users_v3::routes(),
         attributes_v1::routes(),

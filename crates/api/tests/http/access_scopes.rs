@@ -79,12 +79,12 @@ async fn names_are_unique_without_case_and_lists_filter_and_page_by_them() {
         ground.post(admin, SCOPES, json!({"name": name, "query": query})).await.ok();
         ground.pass(1);
     }
-    let taken = json!({"name": "PROD TABLES", "query": query});
-    ground.post(admin, SCOPES, taken.clone()).await.refused(409, "Conflict");
+    let same_name = json!({"name": "PROD TABLES", "query": query});
+    ground.post(admin, SCOPES, same_name.clone()).await.refused(409, "Conflict");
     let list = ground.get(admin, SCOPES).await.ok();
     let dev = list["items"][1].clone();
     let path = format!("{SCOPES}/{}", id_of(&dev));
-    ground.put(admin, &path, taken).await.refused(409, "Conflict");
+    ground.put(admin, &path, same_name).await.refused(409, "Conflict");
     ground.put(admin, &path, json!({"name": "DEV tables", "query": query})).await.ok();
 
     let first = ground.get(admin, &format!("{SCOPES}?name=PROD*&limit=1")).await.ok();

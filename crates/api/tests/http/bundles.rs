@@ -21,7 +21,8 @@ async fn shop() -> (Ground, Value, Value) {
     (ground, shop, scope)
 }
 
-fn tables(permissions: &[&str], scopes: Value) -> Value {
+fn tables(permissions: &[&str], scopes: impl Into<Value>) -> Value {
+    let scopes = scopes.into();
     json!({"integration": {
         "integration_reference": "SHOP", "resource_type": "postgresql-table",
         "permissions": permissions, "resources_scopes": scopes,

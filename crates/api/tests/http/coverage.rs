@@ -223,6 +223,11 @@ async fn change_policy(ground: &Ground) {
     ground.put(admin, attributes, rows).await.ok();
     let rows = json!([{"email": "ana@example.com", "attribute_types": ["okta_city"]}]);
     ground.call("DELETE", admin, attributes, Some(rows)).await.ok();
+    let reports = "/api/admin/v1/activity-reports";
+    let report = ground.post(admin, reports, report("week")).await.ok();
+    let report = format!("{reports}/{}", id_of(&report));
+    ground.put(admin, &report, self::report("weeks")).await.ok();
+    ground.delete(admin, &report).await.ok();
     change_bundles(ground).await;
 }
 
@@ -243,6 +248,11 @@ async fn change_bundles(ground: &Ground) {
     let made = format!("{older}/{}", id_of(&made));
     ground.call("PATCH", admin, &made, Some(body)).await.ok();
     ground.delete(admin, &made).await.ok();
+}
+
+fn report(name: &str) -> Value {
+    let timeframe = json!({"relative": {"last": 7, "unit": "day"}});
+    json!({"name": name, "filters": {}, "timeframe": timeframe})
 }
 
 async fn change_systems(ground: &Ground) {
@@ -298,6 +308,8 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
     let bundle = ground.post(&ground.admin, "/api/admin/v2/bundles", body).await.ok();
     let body = json!({"name": "none", "query": "resource = \"none\""});
     let scope = ground.post(&ground.admin, "/api/admin/v1/access-scopes", body).await.ok();
+    let reports = "/api/admin/v1/activity-reports";
+    let report = ground.post(&ground.admin, reports, report("all")).await.ok();
     let integration = &asked["access_groups"][0]["integration"];
     let resources = format!("/api/v3/integrations/{}/resources", id_of(integration));
     let resource = ground.get(&ground.admin, &resources).await.ok()["data"][0].clone();
@@ -321,6 +333,7 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
         ("/api/user/v1/delegated-access-requests", id_of(&delegated)),
         ("/api/admin/v1/access-requests", id_of(&asked)),
         ("/api/admin/v1/groups", id_of(&group)),
+        (reports, id_of(&report)),
         ("/api/user/v4/access-requests", id_of(&asked)),
         ("/api/client/v1/access-requests", id_of(&asked)),
         ("/api/user/v1/access-sessions", id_of(&session)),

@@ -139,3 +139,25 @@ async fn the_document_is_served() {
     let document = ground.send(request).await.ok();
     assert_eq!(document, latchkey_api::openapi_document());
 }
+
+#[tokio::test]
+async fn e07_the_page_about_the_api_comes_whole_from_here_under_a_strict_policy() {
+    let ground = Ground::new().await;
+    let read =
+        async |path: &str| ground.send(Request::get(path).body(Body::empty()).unwrap()).await;
+    let page = read("/docs").await;
+    let files = page.text.split('"').filter(|text| text.starts_with('/'));
+    let mut seen = 0;
+    for path in std::iter::once("/docs").chain(files) {
+        let answer = read(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        if path.starts_with("/docs") {
+            let policy = answer.headers["content-security-policy"].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{policy}");
+            assert!(!policy.contains("unsafe"), "{policy}");
+            assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 3, "the page, its style and its script");
+}

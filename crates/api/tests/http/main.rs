@@ -22,6 +22,7 @@ mod ground;
 mod integrations_older;
 mod office;
 mod others;
+mod reports;
 mod requests;
 mod selectable;
 mod whole_lists;

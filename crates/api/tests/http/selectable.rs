@@ -49,8 +49,8 @@ async fn the_steps_lead_to_what_available_access_lists() {
         available["items"].as_array().unwrap().iter().map(|row| &row["resource"]["id"]).collect();
     asked.dedup();
     let mut shown: Vec<&Value> = rows.iter().map(|row| &row["id"]).collect();
-    asked.sort_by_key(|id| id.to_string());
-    shown.sort_by_key(|id| id.to_string());
+    asked.sort_by_key(ToString::to_string);
+    shown.sort_by_key(ToString::to_string);
     asked.dedup();
     assert_eq!(shown, asked);
 

@@ -347,7 +347,7 @@ impl<'a> Merge<'a> {
         }
         self.timeframe(change, policy);
         self.duration(change, policy);
-        self.settings(change, policy);
+        Self::settings(change, policy);
         self.grantees(change, policy).await?;
         self.targets(change, policy).await?;
         self.approvers(change, policy).await?;
@@ -401,12 +401,12 @@ impl<'a> Merge<'a> {
         policy.legacy.grant_duration_in_sec = seconds.filter(|seconds| seconds % 60 != 0);
     }
 
-    fn settings(&mut self, change: &LegacyChange, policy: &mut FlowPolicy) {
+    fn settings(change: &LegacyChange, policy: &mut FlowPolicy) {
         let (sent, settings) = (change.settings, &mut policy.settings);
-        let set = |switch: &mut bool, sent: Option<bool>| *switch = sent.unwrap_or(*switch);
-        set(&mut settings.require_justification_on_request_again, sent.justification_again);
-        set(&mut settings.require_approver_reason, sent.approver_reason);
-        set(&mut settings.requestor_cannot_approve_himself, sent.not_own);
+        let turn = |switch: &mut bool, to: Option<bool>| *switch = to.unwrap_or(*switch);
+        turn(&mut settings.require_justification_on_request_again, sent.justification_again);
+        turn(&mut settings.require_approver_reason, sent.approver_reason);
+        turn(&mut settings.requestor_cannot_approve_himself, sent.not_own);
     }
 
     async fn grantees(
@@ -611,9 +611,9 @@ fn is_one(attribute_type: &str, value: &str) -> Condition {
 
 /// Whether the lists name the same identities, in whatever order.
 fn is_same(sent: &[LegacyIdentity], shown: &[LegacyIdentity]) -> bool {
-    let set =
+    let distinct =
         |list: &[LegacyIdentity]| -> BTreeSet<LegacyIdentity> { list.iter().cloned().collect() };
-    set(sent) == set(shown)
+    distinct(sent) == distinct(shown)
 }
 
 /// What the flow says of an identity so far, as a condition on it alone: with the text that was

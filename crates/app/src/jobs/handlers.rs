@@ -1,20 +1,22 @@
 //! What each kind of job does. A handler looks at what it finds and may find nothing to do.
 
+use jiff::Timestamp;
 use latchkey_domain::{
     audit::AuditActor,
-    ids::{IntegrationId, RequestId},
+    ids::{IntegrationId, ReportId, RequestId},
     integration::{Integration, IntegrationStatus},
     request::{AccessRequest, RequestState},
 };
 use latchkey_store::{Job, NewJob, NewTask, TaskKind, Tx};
 
 use super::{
-    EXPIRE_APPROVAL, EXPIRE_REQUEST, GIVE_UP_GRANTING, RECONCILE_INTEGRATION, SYNC_INTEGRATION,
-    expiry_key,
+    EXPIRE_APPROVAL, EXPIRE_REQUEST, GIVE_UP_GRANTING, RECONCILE_INTEGRATION, REMIND_OF_END,
+    SEND_REPORT, SYNC_INTEGRATION, expiry_key,
 };
 use crate::{
     error::AppError,
     lifecycle::{Because, begin_ending, cancel, give_up_granting, lock_with_claims},
+    notifications, reports,
 };
 
 /// Runs one job inside the caller's transaction.
@@ -25,6 +27,8 @@ pub(super) async fn run(tx: &mut Tx, job: &Job) -> Result<(), AppError> {
         GIVE_UP_GRANTING => grant_deadline(tx, &request_of(job)?).await,
         SYNC_INTEGRATION => queue(tx, &integration_of(job)?, TaskKind::Discover).await,
         RECONCILE_INTEGRATION => queue(tx, &integration_of(job)?, TaskKind::Reconcile).await,
+        SEND_REPORT => reports::occurrence_due(tx, &report_of(job)?, occurrence_of(job)?).await,
+        REMIND_OF_END => notifications::remind_of_end(tx, &request_of(job)?).await,
         other => Err(AppError::internal(format!("no handler for jobs of kind {other}"))),
     }
 }
@@ -100,6 +104,14 @@ fn request_of(job: &Job) -> Result<RequestId, AppError> {
 
 fn integration_of(job: &Job) -> Result<IntegrationId, AppError> {
     text_of(job, "integration_id").map(IntegrationId::new)
+}
+
+fn report_of(job: &Job) -> Result<ReportId, AppError> {
+    text_of(job, "report_id").map(ReportId::new)
+}
+
+fn occurrence_of(job: &Job) -> Result<Timestamp, AppError> {
+    text_of(job, "occurrence")?.parse().map_err(AppError::internal)
 }
 
 fn text_of(job: &Job, key: &str) -> Result<String, AppError> {

@@ -7,7 +7,8 @@
 mod handlers;
 mod runner;
 
-use latchkey_domain::ids::{IntegrationId, RequestId};
+use jiff::Timestamp;
+use latchkey_domain::ids::{IntegrationId, ReportId, RequestId};
 
 pub use runner::{run_due_jobs, run_jobs_until};
 
@@ -21,6 +22,10 @@ pub const GIVE_UP_GRANTING: &str = "give_up_granting";
 pub const SYNC_INTEGRATION: &str = "sync_integration";
 /// An integration is due for a search for access that nothing explains.
 pub const RECONCILE_INTEGRATION: &str = "reconcile_integration";
+/// A report is due to go out.
+pub const SEND_REPORT: &str = "send_report";
+/// Access is about to end.
+pub const REMIND_OF_END: &str = "remind_of_end";
 
 /// The dedupe key of the timer that ends `request`.
 pub fn expiry_key(request: &RequestId) -> String {
@@ -45,4 +50,14 @@ pub fn sync_key(integration: &IntegrationId) -> String {
 /// The dedupe key of the next reconcile run of `integration`.
 pub fn reconcile_key(integration: &IntegrationId) -> String {
     format!("{RECONCILE_INTEGRATION}:{integration}")
+}
+
+/// The dedupe key of one occurrence of `report`.
+pub fn report_key(report: &ReportId, occurrence: Timestamp) -> String {
+    format!("{SEND_REPORT}:{report}:{}", occurrence.as_second())
+}
+
+/// The dedupe key of the timer that tells the people of `request` about its end.
+pub fn reminder_key(request: &RequestId) -> String {
+    format!("{REMIND_OF_END}:{request}")
 }

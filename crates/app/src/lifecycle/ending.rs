@@ -79,6 +79,7 @@ pub(crate) async fn begin_ending(
     queue_sessions_of(tx, units, now).await?;
     tx.cancel_job(&jobs::expiry_key(&request.id)).await?;
     tx.cancel_job(&jobs::grant_deadline_key(&request.id)).await?;
+    tx.cancel_job(&jobs::reminder_key(&request.id)).await?;
     settle(tx, actor, request, units).await
 }
 

@@ -471,6 +471,19 @@ pub(super) async fn with_deciders(
     Ok(seen)
 }
 
+/// The people who may decide about a request now.
+pub(crate) async fn approvers_of(
+    tx: &mut Tx,
+    request: &AccessRequest,
+) -> Result<Vec<User>, AppError> {
+    let mut people = People::default();
+    people.add(tx, [&request.requestor_id, &request.grantee_id]).await?;
+    let (requestor, grantee) =
+        (people.get(&request.requestor_id)?, people.get(&request.grantee_id)?);
+    let asker = if request.asked_as_grantee { grantee } else { requestor };
+    people_to_ask(tx, &request.flow_policy, requestor, asker, grantee).await
+}
+
 /// The people who may decide about a request under `policy` that `asker` made, or that was made
 /// in their place by `requestor`.
 pub(super) async fn people_to_ask(
@@ -521,14 +534,13 @@ async fn candidates(tx: &mut Tx, policy: &FlowPolicy) -> Result<BTreeSet<UserId>
     let mut ids = BTreeSet::new();
     for condition in approver_conditions(policy) {
         match (condition.attribute_type.as_str(), condition.operator()) {
-            (MANAGER, _) => {}
+            (MANAGER | OWNER | WEBHOOK, _) => {}
             (USER, MatchOperator::Is) => ids.extend(named_users(tx, condition).await?),
             (GROUP, MatchOperator::Is) => {
                 for group in named_groups(tx, condition).await? {
                     ids.extend(tx.group_member_ids(&group).await?);
                 }
             }
-            (OWNER | WEBHOOK, _) => {}
             (kind, MatchOperator::Is) if !matches!(kind, USER | GROUP) => {
                 let named = named_attributes(tx, condition).await?;
                 ids.extend(tx.users_with_attributes(&named).await?);

@@ -67,7 +67,7 @@ impl RequestView {
 }
 
 /// Reads what belongs to `request`.
-pub(super) async fn view(tx: &mut Tx, request: AccessRequest) -> Result<RequestView, AppError> {
+pub(crate) async fn view(tx: &mut Tx, request: AccessRequest) -> Result<RequestView, AppError> {
     let mut seen = views(tx, vec![request]).await?;
     seen.pop().ok_or_else(|| AppError::internal("a request without a view"))
 }

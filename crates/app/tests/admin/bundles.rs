@@ -120,7 +120,7 @@ both_databases! {
         let admin = first_admin(ground).await;
         let mut nowhere = part("READ_ONLY");
         if let BundleTargetInput::Integration(target) = &mut nowhere {
-            target.integration_reference = "nowhere".to_owned();
+            "nowhere".clone_into(&mut target.integration_reference);
         }
         let targets = vec![nowhere, BundleTargetInput::AccessScope("s".to_owned())];
         let command = BundleCommand { name: " ".to_owned(), targets };

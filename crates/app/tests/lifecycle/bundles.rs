@@ -102,8 +102,8 @@ async fn tag(ground: &Ground, table: &str, env: &str) {
 on_both_databases! {
     async fn what_a_bundle_holds_is_asked_for_and_granted_together(ground) {
         let mut by_bundle = ground.flow("by bundle", Some(60), &[]).await;
-        let all = bundle(&ground, vec![BundleTarget::Integration(part_of(&by_bundle))]).await;
-        retarget(&ground, &mut by_bundle, FlowTarget::Bundle(all.id.clone())).await;
+        let all = bundle(ground, vec![BundleTarget::Integration(part_of(&by_bundle))]).await;
+        retarget(ground, &mut by_bundle, FlowTarget::Bundle(all.id.clone())).await;
         let names = ["other".to_owned(), "ana*".to_owned()].map(|name| text_match(&name));
         let page = PageRequest::default();
         let shown = available_bundles(&ground.app, &ground.ana, None, &names, &page).await.unwrap();
@@ -112,14 +112,14 @@ on_both_databases! {
         let of_bob = available_bundles(&ground.app, &ground.bob, None, &[], &page).await.unwrap();
         assert!(of_bob.items.is_empty());
 
-        let asked = ask_through(&ground, "ANALYSTS").await;
+        let asked = ask_through(ground, "ANALYSTS").await;
         assert_eq!(tables_of(&asked), ["customers", "invoices", "orders"]);
         assert_eq!(asked.request.bundle_id.as_ref(), Some(&all.id));
         assert_eq!(asked.bundle_name.as_deref(), Some("Analysts"));
         ground.settle().await;
         assert_eq!(ground.state(&asked).await, RequestState::Active);
         assert_eq!(ground.held().len(), 3);
-        assert_eq!(available(&ground).await, tables_of(&asked), "one by one too");
+        assert_eq!(available(ground).await, tables_of(&asked), "one by one too");
         ground.pass(3600).await;
         ground.settle().await;
         assert!(ground.target.is_empty());
@@ -132,7 +132,7 @@ on_both_databases! {
         };
         assert_eq!(again().await.request.bundle_id, Some(all.id.clone()));
         let part = FlowTarget::Integration(part_of(&ground.flow("x", Some(5), &[]).await));
-        retarget(&ground, &mut by_bundle, part).await;
+        retarget(ground, &mut by_bundle, part).await;
         ground.write(async |tx| assert!(tx.delete_bundle(&all.id).await.unwrap())).await;
         let again = again().await;
         assert_eq!((again.request.bundle_id.as_ref(), again.units.len()), (None, 3));
@@ -140,12 +140,12 @@ on_both_databases! {
 
     async fn a_bundle_considers_only_flows_that_target_it(ground) {
         let mut by_bundle = ground.flow("by bundle", Some(60), &[&ground.bob]).await;
-        let all = bundle(&ground, vec![BundleTarget::Integration(part_of(&by_bundle))]).await;
+        let all = bundle(ground, vec![BundleTarget::Integration(part_of(&by_bundle))]).await;
         let direct = ground.flow("direct, without approval", None, &[]).await;
         let refused = request_access(&ground.app, &ground.ana, through("Analysts")).await;
         assert_eq!(kind_and_code(refused), (ErrorKind::Forbidden, "NoMatchingFlow"));
-        retarget(&ground, &mut by_bundle, FlowTarget::Bundle(all.id.clone())).await;
-        let asked = ask_through(&ground, all.id.as_str()).await;
+        retarget(ground, &mut by_bundle, FlowTarget::Bundle(all.id.clone())).await;
+        let asked = ask_through(ground, all.id.as_str()).await;
         assert_eq!(asked.request.flow_id, by_bundle.id);
         assert_eq!(asked.request.state, RequestState::Pending);
         let dry = dry_run_request(&ground.app, &ground.ana, through("analysts")).await.unwrap();
@@ -158,20 +158,20 @@ on_both_databases! {
     async fn an_access_scope_gives_what_its_query_selects_now(ground) {
         let mut flow = ground.flow("by scope", Some(60), &[]).await;
         let prod = scope(
-            &ground,
+            ground,
             r#"integration = "shop" and resource_tag["env"] = "prod" and permission_name = "READ_ONLY""#,
         )
         .await;
-        retarget(&ground, &mut flow, FlowTarget::AccessScope(prod)).await;
-        assert!(available(&ground).await.is_empty());
+        retarget(ground, &mut flow, FlowTarget::AccessScope(prod)).await;
+        assert!(available(ground).await.is_empty());
         let command = RequestAccess {
             entitlements: vec![ground.entitlement("orders")],
             ..RequestAccess::default()
         };
         let refused = request_access(&ground.app, &ground.ana, command.clone()).await;
         assert_eq!(kind_and_code(refused), (ErrorKind::Forbidden, "NoMatchingFlow"));
-        tag(&ground, "orders", "prod").await;
-        assert_eq!(available(&ground).await, ["orders"]);
+        tag(ground, "orders", "prod").await;
+        assert_eq!(available(ground).await, ["orders"]);
         let asked = request_access(&ground.app, &ground.ana, command).await.unwrap().remove(0);
         ground.settle().await;
         assert_eq!(ground.state(&asked).await, RequestState::Active);
@@ -179,36 +179,36 @@ on_both_databases! {
 
     async fn the_list_is_frozen_when_it_is_filed(ground) {
         let mut flow = ground.flow("by bundle", Some(60), &[&ground.bob]).await;
-        let prod = scope(&ground, r#"resource_tag["env"] = "prod" and permission_name = "READ_ONLY""#);
-        let all = bundle(&ground, vec![BundleTarget::AccessScope(prod.await)]).await;
-        retarget(&ground, &mut flow, FlowTarget::Bundle(all.id.clone())).await;
+        let prod = scope(ground, r#"resource_tag["env"] = "prod" and permission_name = "READ_ONLY""#);
+        let all = bundle(ground, vec![BundleTarget::AccessScope(prod.await)]).await;
+        retarget(ground, &mut flow, FlowTarget::Bundle(all.id.clone())).await;
         let empty = request_access(&ground.app, &ground.ana, through("Analysts")).await;
         assert_eq!(kind_and_code(empty), (ErrorKind::Invalid, "BadRequest"));
-        tag(&ground, "orders", "prod").await;
-        let asked = ask_through(&ground, "Analysts").await;
-        tag(&ground, "customers", "prod").await;
+        tag(ground, "orders", "prod").await;
+        let asked = ask_through(ground, "Analysts").await;
+        tag(ground, "customers", "prod").await;
         let id = asked.request.id.as_str();
         approve_request(&ground.app, &ground.bob, id, None, None).await.unwrap();
         ground.settle().await;
         assert_eq!(ground.state(&asked).await, RequestState::Active);
         assert_eq!(ground.held().len(), 1, "what joined later is not in it");
-        assert_eq!(tables_of(&ask_through(&ground, "Analysts").await), ["customers", "orders"]);
+        assert_eq!(tables_of(&ask_through(ground, "Analysts").await), ["customers", "orders"]);
     }
 
     async fn a06_what_left_the_bundle_before_the_decision_is_not_granted(ground) {
         let mut flow = ground.flow("by bundle", Some(60), &[&ground.bob]).await;
-        let prod = scope(&ground, r#"resource_tag["env"] = "prod" and permission_name = "READ_ONLY""#);
-        let all = bundle(&ground, vec![BundleTarget::AccessScope(prod.await)]).await;
-        retarget(&ground, &mut flow, FlowTarget::Bundle(all.id.clone())).await;
-        tag(&ground, "orders", "prod").await;
-        let retagged = ask_through(&ground, "Analysts").await;
-        tag(&ground, "orders", "dev").await;
+        let prod = scope(ground, r#"resource_tag["env"] = "prod" and permission_name = "READ_ONLY""#);
+        let all = bundle(ground, vec![BundleTarget::AccessScope(prod.await)]).await;
+        retarget(ground, &mut flow, FlowTarget::Bundle(all.id.clone())).await;
+        tag(ground, "orders", "prod").await;
+        let retagged = ask_through(ground, "Analysts").await;
+        tag(ground, "orders", "dev").await;
         let id = retagged.request.id.as_str();
         approve_request(&ground.app, &ground.bob, id, None, None).await.unwrap();
         assert_eq!(ground.state(&retagged).await, RequestState::Cancelled);
 
-        tag(&ground, "orders", "prod").await;
-        let emptied = ask_through(&ground, "Analysts").await;
+        tag(ground, "orders", "prod").await;
+        let emptied = ask_through(ground, "Analysts").await;
         let mut bundle = all;
         bundle.targets.clear();
         ground.write(async |tx| tx.update_bundle(&mut bundle).await.unwrap()).await;

@@ -11,5 +11,7 @@ mod deciding;
 mod delivery;
 mod ending;
 mod granting;
+mod notifications;
 mod overlap;
+mod reports;
 mod sessions;

@@ -333,7 +333,7 @@ impl<'a> Maker<'a> {
             user_id: user.clone(),
             name: "bench".to_owned(),
             secret_hash: made.hash,
-            scopes: BTreeSet::from_iter(scopes.iter().copied()),
+            scopes: scopes.iter().copied().collect::<BTreeSet<_>>(),
             created_at: self.now,
             expires_at: None,
             revoked_at: None,

@@ -243,7 +243,7 @@ impl Change<'_> {
             }
         }
         let mut taken = false;
-        let takes = current.keys().any(|oid| !wanted.contains_key(oid));
+        let any_left_over = current.keys().any(|oid| !wanted.contains_key(oid));
         for (oid, membership) in current {
             // What cannot be taken away is told with the outcome.
             if !wanted.contains_key(oid) && membership.revocable {
@@ -281,7 +281,7 @@ impl Change<'_> {
         } else {
             pending.map(Cut::Before)
         };
-        Ok(Statements { sql, marker, takes, cut })
+        Ok(Statements { sql, marker, takes: any_left_over, cut })
     }
 
     /// A claim with its end on the target's clock; an end that only seems to have moved because

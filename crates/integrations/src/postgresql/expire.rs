@@ -383,7 +383,7 @@ async fn expire_part(context: &Context<'_>, found: &Marked) -> Result<Option<Exp
     }
     let cut = if taken { Some(now + 2_000) } else { marker.cut };
     let claims = left.into_iter().chain(stuck).collect();
-    let marker = PrincipalMarker { claims, cut, ..marker };
+    let marker = PrincipalMarker { cut, claims, ..marker };
     let sql = format!("COMMENT ON ROLE {role} IS {}; COMMIT", context.comment(&marker)?);
     control.batch(work, &sql).await?;
     work.crash_point("pg.expire.committed").await;

@@ -97,9 +97,9 @@ impl World {
         let units = (0..=dice.below(3)).map(|_| {
             let mut part =
                 unit(ground.now(), ground.rng(), &drafted, &dice.one(&self.integrations));
-            part.resource_type = dice.one(&TYPES).to_owned();
-            part.resource_name = dice.one(&NAMES).to_owned();
-            part.permission = dice.one(&PERMISSIONS).to_owned();
+            dice.one(&TYPES).clone_into(&mut part.resource_type);
+            dice.one(&NAMES).clone_into(&mut part.resource_name);
+            dice.one(&PERMISSIONS).clone_into(&mut part.permission);
             part
         });
         let units = units.collect();

@@ -35,6 +35,7 @@ on_both! {
     a_starting_server_takes_back_the_claims_of_its_former_instance,
     many_servers_claim_each_job_once,
     a_message_goes_out_until_it_was_sent,
+    a_message_that_was_given_up_is_kept_for_a_while_and_never_sent,
     a_named_lease_has_one_holder_until_it_runs_out,
 }
 
@@ -161,6 +162,37 @@ async fn a_message_goes_out_until_it_was_sent(ground: Ground) {
             assert!(!tx.finish_outbox(&late).await?);
             assert!(tx.finish_outbox(&message).await?);
             assert_eq!(tx.count_outbox().await?, 0);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn a_message_that_was_given_up_is_kept_for_a_while_and_never_sent(ground: Ground) {
+    let now = ground.now();
+    ground
+        .store
+        .write(async |tx| -> Result<()> {
+            for n in 0..3 {
+                tx.push_outbox("mail.request", &json!({ "n": n })).await?;
+            }
+            let claimed = tx.claim_outbox("a", 10, LEASE).await?;
+            assert!(tx.renew_outbox_lease(&claimed[0], LEASE * 2).await?);
+            assert!(tx.bury_outbox(&claimed[0], "no such mailbox").await?);
+            assert!(!tx.bury_outbox(&claimed[0], "again").await?);
+            assert!(tx.retry_outbox(&claimed[1], now + LEASE, "not now").await?);
+            let standing = tx.outbox_standing().await?;
+            assert_eq!((standing.waiting, standing.failing, standing.dead), (2, 1, 1));
+            assert_eq!(standing.failing_since, Some(now));
+            assert_eq!(standing.last_error.as_deref(), Some("not now"));
+            let dead = tx.dead_letters(10).await?;
+            assert_eq!((dead.len(), dead[0].attempts, dead[0].dead_at), (1, 1, now));
+            assert_eq!(dead[0].payload, claimed[0].payload);
+            assert_eq!(tx.release_outbox_leases("a").await?, 1);
+            assert_eq!(tx.claim_outbox("b", 10, LEASE).await?.len(), 1);
+            assert_eq!(tx.next_outbox_at().await?, Some(now + LEASE));
+            assert_eq!(tx.prune_dead_letters(now).await?, 0);
+            assert_eq!(tx.prune_dead_letters(now + LEASE).await?, 1);
             Ok(())
         })
         .await

@@ -112,10 +112,12 @@ pub struct TriggerInput {
     /// When access may exist; null means always, left out keeps what is.
     #[serde(default, deserialize_with = "even_null")]
     #[schemars(with = "Option<Timeframe>")]
+    #[expect(clippy::option_option, reason = "left out and null mean two things")]
     timeframe: Option<Option<Timeframe>>,
 }
 
 /// Tells null from what was left out.
+#[expect(clippy::option_option, reason = "left out and null mean two things")]
 fn even_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {

@@ -1,0 +1,86 @@
+//! Who is told about a change of state: one message of the outbox becomes one for each mail and
+//! one for the webhook.
+
+use latchkey_domain::{
+    people::User,
+    request::RequestState::{
+        Active, Cancelled, Failed, Granting, Initializing, Pending, PendingMfa, Rejected, Revoked,
+        Revoking,
+    },
+};
+use latchkey_store::{OutboxMessage, Tx};
+
+use super::{About, StateChange, WEBHOOK, plan_reminder, push, queue_request_mail, webhook};
+use crate::{
+    error::AppError,
+    lifecycle::Because,
+    requests::{RequestView, approvers_of, read_view},
+};
+
+/// Queues what follows from `message` and forgets it. Without `with_mail` nobody is mailed.
+pub(super) async fn fan_out(
+    tx: &mut Tx,
+    message: &OutboxMessage,
+    with_mail: bool,
+) -> Result<(), AppError> {
+    let change: StateChange =
+        serde_json::from_value(message.payload.clone()).map_err(AppError::internal)?;
+    if let Some(request) = tx.find_request(&change.request_id).await? {
+        let seen = read_view(tx, request).await?;
+        if webhook::is_told(&change) && webhook::url(tx).await?.is_some() {
+            let event = webhook::event(&change, message.created_at, &seen);
+            push(tx, WEBHOOK, &event).await?;
+        }
+        if with_mail {
+            mail(tx, &change, &seen).await?;
+        }
+    }
+    tx.finish_outbox(message).await?;
+    Ok(())
+}
+
+async fn mail(tx: &mut Tx, change: &StateChange, seen: &RequestView) -> Result<(), AppError> {
+    let request = &seen.request;
+    if change.to == Pending {
+        // Decided meanwhile: nobody has to be asked any more.
+        if request.state == Pending {
+            for approver in approvers_of(tx, request).await? {
+                tell(tx, seen, About::Waiting, &approver).await?;
+            }
+        }
+        return Ok(());
+    }
+    if change.to == Active {
+        plan_reminder(tx, request).await?;
+    }
+    if let Some(about) = about(change, seen) {
+        tell(tx, seen, about, &seen.grantee).await?;
+        if seen.requestor.id != seen.grantee.id {
+            tell(tx, seen, about, &seen.requestor).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What the people whose request it is are told.
+fn about(change: &StateChange, seen: &RequestView) -> Option<About> {
+    match change.to {
+        // Without approvers access follows in the same moment, and one mail is enough.
+        Granting => (change.from == Pending).then_some(About::Approved),
+        Active => Some(About::Granted),
+        Rejected => Some(About::Rejected),
+        // Who took a request back knows.
+        Cancelled => (seen.request.state_reason != Some(Because::GivenUp.words()))
+            .then_some(About::Cancelled),
+        Revoked => Some(About::Ended),
+        Failed => Some(About::Failed),
+        Initializing | PendingMfa | Pending | Revoking => None,
+    }
+}
+
+async fn tell(tx: &mut Tx, seen: &RequestView, about: About, user: &User) -> Result<(), AppError> {
+    if !user.is_active() {
+        return Ok(());
+    }
+    queue_request_mail(tx, &seen.request.id, about, &user.id).await
+}

@@ -1,0 +1,196 @@
+//! What each letter says. Facts come from the rows as they are when the letter is sent.
+
+use jiff::Timestamp;
+use latchkey_domain::{people::User, report::Period, request::Decision};
+
+use super::{About, letter::Letter};
+use crate::{reports::MailFile, requests::RequestView};
+
+/// How many entitlements a letter names.
+const MOST_NAMED: usize = 12;
+
+/// Where people find things in a browser; without an address letters hold no links.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Portal(Option<String>);
+
+impl Portal {
+    pub(super) fn at(base: Option<&str>) -> Self {
+        Self(base.map(|base| base.trim_end_matches('/').to_owned()))
+    }
+
+    fn page(&self, path: &str) -> Option<String> {
+        self.0.as_ref().map(|base| format!("{base}{path}"))
+    }
+}
+
+/// The letter to `reader` about a request.
+pub(super) fn about_request(
+    portal: &Portal,
+    about: About,
+    seen: &RequestView,
+    deciders: &[User],
+    reader: &User,
+) -> Letter {
+    let request = &seen.request;
+    let number = format!("AR-{}", request.number);
+    let grantee = seen.grantee.display_name();
+    let requestor = seen.requestor.display_name();
+    let is_mine = reader.id == seen.grantee.id;
+    let whose = if is_mine { "your access".to_owned() } else { format!("{grantee}'s access") };
+    let page = portal.page(&format!("/requests/{}", request.id));
+    let asked = [
+        ("Request", number.clone()),
+        ("Asked by", requestor.clone()),
+        ("For", if seen.requestor.id == seen.grantee.id { String::new() } else { grantee }),
+        ("What", entitlements(seen)),
+        ("How long", request.duration_sec.map_or_else(|| "until revoked".to_owned(), length)),
+        ("Why", request.justification.clone().unwrap_or_default()),
+        ("Access flow", seen.flow_name.clone()),
+    ];
+    let end = request.ends_at.map_or_else(|| "until it is revoked".to_owned(), instant);
+    match about {
+        About::Waiting => {
+            Letter::new(&format!("{number}: {requestor} asks for access, and you may decide"))
+                .text("A request for access waits for a decision. You are one of those who may decide about it.")
+                .facts(asked)
+                .text("Looking at it decides nothing; approve or reject it there, after signing in.")
+                .link("Look at what waits for you", portal.page("/tasks"))
+        }
+        About::Approved => Letter::new(&format!("{number} is approved"))
+            .text(format!("The request for {whose} is approved and is being put in place."))
+            .facts(asked)
+            .facts([("Approved by", said_by(seen, deciders, Decision::Approved)), ("Ends", end)])
+            .link("Follow it", page),
+        About::Rejected => Letter::new(&format!("{number} is rejected"))
+            .text(format!("The request for {whose} was rejected."))
+            .facts(asked)
+            .facts([("Rejected by", said_by(seen, deciders, Decision::Rejected))])
+            .link("Look at it", page),
+        About::Cancelled => Letter::new(&format!("{number} is cancelled"))
+            .text(format!("The request for {whose} ended before access began."))
+            .facts(asked)
+            .facts([("Because", request.state_reason.clone().unwrap_or_default())])
+            .link("Look at it", page),
+        About::Granted => Letter::new(&format!("{number}: access is in place"))
+            .text(format!("There it is: {whose} is in place."))
+            .facts(asked)
+            .facts([("Ends", end), ("Not given", refused(seen))])
+            .text("How to connect is shown to the person it is for, after signing in. It is never in a mail.")
+            .link("Connect", portal.page("/access")),
+        About::EndingSoon => Letter::new(&format!("{number}: access ends at {end}"))
+            .text(format!("Soon {whose} ends, and connections that are open then are closed."))
+            .facts([("Ends", end)])
+            .facts(asked)
+            .link("Look at it", page),
+        About::Ended => Letter::new(&format!("{number}: access has ended"))
+            .text(format!("{} has ended, and was read back as gone.", capital(&whose)))
+            .facts(asked)
+            .facts([
+                ("Ended", request.ended_at.map(instant).unwrap_or_default()),
+                ("Because", request.state_reason.clone().unwrap_or_default()),
+            ])
+            .link("Look at it", page),
+        About::Failed => Letter::new(&format!("{number}: access could not be put in place"))
+            .text(format!("It was tried, and nothing of {whose} is in place."))
+            .facts(asked)
+            .facts([("What went wrong", refused(seen))])
+            .text("Ask again when that is mended.")
+            .link("Look at it", page),
+    }
+}
+
+/// The letter that brings a report.
+pub(super) fn with_report(name: &str, period: Period, file: &MailFile) -> Letter {
+    let letter = Letter::new(&format!("Report: {name}")).text(match file {
+        MailFile::Attached { .. } => "The report is attached.",
+        MailFile::TooLarge => {
+            "The report is too large for a mail. An administrator can read it with `latchkey report \
+             run`, or through the API."
+        }
+    });
+    let letter = letter.facts([
+        ("Report", name.to_owned()),
+        ("From", instant(period.from)),
+        ("To", instant(period.until)),
+    ]);
+    if let MailFile::Attached { too_long_for_pdf: true, .. } = file {
+        return letter.text("It has too many rows for a PDF, so it is CSV.");
+    }
+    letter
+}
+
+/// What was asked for, one a line.
+fn entitlements(seen: &RequestView) -> String {
+    let named = seen.units.iter().take(MOST_NAMED).map(|unit| {
+        let integration = seen.integrations.get(&unit.integration_id);
+        let integration = integration.map(String::as_str).unwrap_or_default();
+        format!("{} on {} in {integration}", unit.permission, unit.resource_path)
+    });
+    let mut lines: Vec<String> = named.collect();
+    if seen.units.len() > MOST_NAMED {
+        lines.push(format!("and {} more", seen.units.len() - MOST_NAMED));
+    }
+    lines.join("\n")
+}
+
+/// What the target would not give, each reason once.
+fn refused(seen: &RequestView) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in seen.units.iter().filter_map(|unit| unit.error.as_deref()) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons.join("\n")
+}
+
+/// Who said so, and why.
+fn said_by(seen: &RequestView, deciders: &[User], decision: Decision) -> String {
+    let lines = seen.approvals.iter().filter(|one| one.decision == decision).map(|one| {
+        let name = deciders
+            .iter()
+            .find(|user| user.id == one.approver_id)
+            .map_or_else(String::new, User::display_name);
+        let forced = if one.forced { " (in place of the approvers)" } else { "" };
+        let reason = one.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        format!("{name}{forced}{reason}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", letters.as_str())
+}
+
+fn instant(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A length of time in words.
+fn length(seconds: i64) -> String {
+    let mut rest = seconds;
+    let mut words = Vec::new();
+    for (unit, name) in [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")] {
+        let count = rest / unit;
+        rest %= unit;
+        match count {
+            0 => {}
+            1 => words.push(format!("1 {name}")),
+            many => words.push(format!("{many} {name}s")),
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_said_exactly() {
+        assert_eq!(length(3600), "1 hour");
+        assert_eq!(length(93_784), "1 day 2 hours 3 minutes 4 seconds");
+    }
+}
