@@ -6,6 +6,7 @@ answers a status that the contract does not list, a body that the generated mode
 error where the story expects success, and when an operation of the contract was never called.
 """
 
+import copy
 import datetime
 import importlib
 import json
@@ -76,6 +77,7 @@ class Caller:
 def model_of(module, body):
     """The generated model of an operation's body, from plain members."""
     kind = module.sync_detailed.__annotations__["body"]
+    body = copy.deepcopy(body)
     if isinstance(body, list):
         return [kind.__args__[0].from_dict(row) for row in body]
     return kind.from_dict(body)
@@ -170,7 +172,7 @@ def integrations():
             "name": "old shop",
             "type": "postgresql",
             "provisioner_id": given["connector"],
-            "metadata": shop["config"],
+            "metadata": dict(shop["config"], secret_ref="env:SHOP"),
         },
     )
     assert old["provisioner_id"] == given["connector"]
@@ -182,7 +184,7 @@ def integrations():
         body={
             "name": "older shop",
             "provisioner_id": given["connector"],
-            "metadata": shop["config"],
+            "metadata": dict(shop["config"], secret_ref="env:SHOP"),
         },
     )
     assert renamed["name"] == "older shop"
@@ -196,7 +198,8 @@ def integrations():
     assert {row["name"] for row in permissions} >= {"READ_ONLY", "READ_WRITE"}
     table = next(row for row in resources if row["name"].endswith("orders"))
     tags = {"tags": {"team": "shop", "tier": "gold"}}
-    assert admin("replaceResourceUserTagsV3", table["id"], body=tags)["tags"] == tags["tags"]
+    answer = admin("replaceResourceUserTagsV3", table["id"], body=tags)
+    assert answer["tags"] == tags["tags"], answer
     assert admin("getResourceUserTagsV3", table["id"])["tags"] == tags["tags"]
     return made["id"], table
 

@@ -135,7 +135,7 @@ async function integrations() {
     name: "old shop",
     type: "postgresql",
     provisioner_id: given.connector,
-    metadata: given.shop.config,
+    metadata: { ...given.shop.config, secret_ref: "env:SHOP" },
   };
   const old = await ok(operations.createIntegrationV2({ ...admin, body: legacy }));
   assert.equal((await ok(operations.getIntegrationV2({ ...admin, ...path(old.id) }))).name, "old shop");
@@ -221,7 +221,7 @@ async function selections(integration: string) {
   };
   const items: t.BundleItemInputV2[] = [
     { integration: target },
-    { access_scope: { access_scope_reference: scope.name } },
+    { access_scope: { access_scope_reference: update.name } },
   ];
   const bundle = await ok(operations.createBundleV2({ ...admin, body: { name: "Reading", access_targets: items } }));
   const other = await ok(operations.createBundleV2({ ...admin, body: { name: "Other", access_targets: items } }));
