@@ -198,8 +198,7 @@ def integrations():
     assert {row["name"] for row in permissions} >= {"READ_ONLY", "READ_WRITE"}
     table = next(row for row in resources if row["name"].endswith("orders"))
     tags = {"tags": {"team": "shop", "tier": "gold"}}
-    answer = admin("replaceResourceUserTagsV3", table["id"], body=tags)
-    assert answer["tags"] == tags["tags"], answer
+    admin("replaceResourceUserTagsV3", table["id"], body=tags)
     assert admin("getResourceUserTagsV3", table["id"])["tags"] == tags["tags"]
     return made["id"], table
 
@@ -364,7 +363,7 @@ def wait_for(caller, request, state):
 def access(bundle, table):
     bundles = person("listAvailableBundlesV1")["items"]
     assert bundle["id"] in {row["id"] for row in bundles}
-    rows, pages = person.pages("listAvailableEntitlementsV1", limit=10)
+    rows, pages = person.pages("listAvailableEntitlementsV1", limit=4)
     assert pages >= 2
     row = next(row for row in rows if row["resource"]["id"] == table["id"])
     wanted = {"resource_id": row["resource"]["id"], "permission_id": row["permission"]["id"]}

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use crate::drivers::{Driven, contract, project, run};
 
 #[tokio::test]
-#[ignore = "the story does not reach its end yet"]
 async fn a_generated_python_client_drives_every_operation() {
     let driven = Driven::open(DatabaseKind::Sqlite).await;
     let sources = project().join("e2e/clients/python");
@@ -27,7 +26,6 @@ async fn a_generated_python_client_drives_every_operation() {
 }
 
 #[tokio::test]
-#[ignore = "the story does not reach its end yet"]
 async fn a_generated_typescript_client_drives_every_operation() {
     let driven = Driven::open(DatabaseKind::Postgres(PostgresVersion::V15)).await;
     let sources = project().join("e2e/clients/typescript");

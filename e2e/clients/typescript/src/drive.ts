@@ -325,7 +325,7 @@ function state(who: { client: Client }, id: string, wanted: string) {
 async function access(bundle: string, table: string) {
   const bundles = await ok(operations.listAvailableBundlesV1({ ...person }));
   assert.ok(bundles.items.some((row) => row.name === bundle));
-  const rows = await pages(10, (query) => ok(operations.listAvailableEntitlementsV1({ ...person, query })));
+  const rows = await pages(4, (query) => ok(operations.listAvailableEntitlementsV1({ ...person, query })));
   const row = rows.items.find((item) => item.resource.id === table);
   assert.ok(row && rows.count >= 2);
   const entitlements = [{ resource_id: row.resource.id, permission_id: row.permission.id }];
