@@ -42,7 +42,7 @@ fn allowed_to(role: Option<Role>) -> BTreeSet<&'static str> {
         .collect()
 }
 
-const READS: [&str; 15] = [
+const READS: [&str; 17] = [
     "PreviewAccessScope",
     "ReadAccessScopes",
     "ReadActivity",
@@ -55,9 +55,11 @@ const READS: [&str; 15] = [
     "ReadGroups",
     "ReadIntegrations",
     "ReadInventory",
+    "ReadReports",
     "ReadSelectable",
     "ReadSettings",
     "ReadUsers",
+    "RunReports",
 ];
 
 #[test]
@@ -73,6 +75,7 @@ fn a_power_user_adds_policy_and_no_systems() {
         "ManageBundles",
         "ManageFlows",
         "ManageGroups",
+        "ManageReports",
         "ResetAnyCredentials",
         "RevokeAnyRequest",
         "SetUserTags",
