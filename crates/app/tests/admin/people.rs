@@ -145,7 +145,7 @@ both_databases! {
 
     async fn settings_are_checked_before_they_are_kept(ground) {
         let admin = first_admin(ground).await;
-        assert_eq!(list_settings(&ground.app, &admin).await.unwrap().len(), 6);
+        assert_eq!(list_settings(&ground.app, &admin).await.unwrap().len(), 9);
         let key = "approval_expiry_sec";
         assert_eq!(get_setting(&ground.app, &admin, key).await.unwrap().value, json!(86400));
         for bad in [json!(1), json!("an hour"), json!(1e18), json!(null)] {
