@@ -18,7 +18,7 @@ use latchkey_store::{
     ActivityQuery, ActivityRequest, ActivityUnit, ActivityUnitQuery, PageKey, Tx,
 };
 
-use crate::{Actor, App, Operation, Page, PageRequest, error::AppError};
+use crate::{Actor, App, Operation, Page, PageRequest, error::AppError, requests::by_request};
 
 /// One page of activity, in the order in which the requests were filed.
 pub async fn list_activity(
@@ -110,18 +110,12 @@ struct Facts {
 impl Facts {
     async fn read(tx: &mut Tx, requests: &[ActivityRequest]) -> Result<Self, AppError> {
         let ids: Vec<RequestId> = requests.iter().map(|request| request.id.clone()).collect();
-        let mut units: BTreeMap<RequestId, Vec<ActivityUnit>> = BTreeMap::new();
-        let mut integrations = BTreeSet::new();
-        for unit in tx.activity_units(&ids).await? {
-            integrations.insert(unit.integration_id.clone());
-            units.entry(unit.request_id.clone()).or_default().push(unit);
-        }
-        let mut users = BTreeSet::new();
-        let mut approvals: BTreeMap<RequestId, Vec<Approval>> = BTreeMap::new();
-        for approval in tx.approvals_of_requests(&ids).await? {
-            users.insert(approval.approver_id.clone());
-            approvals.entry(approval.request_id.clone()).or_default().push(approval);
-        }
+        let units = tx.activity_units(&ids).await?;
+        let integrations: BTreeSet<IntegrationId> =
+            units.iter().map(|unit| unit.integration_id.clone()).collect();
+        let approvals = tx.approvals_of_requests(&ids).await?;
+        let mut users: BTreeSet<UserId> =
+            approvals.iter().map(|approval| approval.approver_id.clone()).collect();
         let (mut flows, mut bundles) = (BTreeSet::new(), BTreeSet::new());
         for request in requests {
             bundles.extend(request.bundle_id.clone());
@@ -130,8 +124,8 @@ impl Facts {
         }
         let users = tx.find_users(&users.into_iter().collect::<Vec<_>>()).await?;
         Ok(Self {
-            units,
-            approvals,
+            units: by_request(units, |unit| unit.request_id.clone()),
+            approvals: by_request(approvals, |approval| approval.request_id.clone()),
             users: users.into_iter().map(|user| (user.id.clone(), user)).collect(),
             flows: tx.flow_names(&flows.into_iter().collect::<Vec<_>>()).await?,
             bundles: tx.bundle_names(&bundles.into_iter().collect::<Vec<_>>()).await?,

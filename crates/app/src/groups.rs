@@ -249,12 +249,9 @@ async fn managed(tx: &mut Tx, id: &GroupId) -> Result<Group, AppError> {
 }
 
 async fn name_is_free(tx: &mut Tx, name: &str, except: Option<&GroupId>) -> Result<(), AppError> {
-    match tx.find_group_by_name(name).await? {
-        Some(other) if Some(&other.id) != except && other.source_integration_id.is_none() => {
-            Err(AppError::conflict(format!("the group name \"{name}\" is taken; choose another")))
-        }
-        _ => Ok(()),
-    }
+    let owner =
+        tx.find_group_by_name(name).await?.filter(|other| other.source_integration_id.is_none());
+    texts::name_is_free("group", name, owner.as_ref().map(|other| &other.id), except)
 }
 
 /// The users with these addresses, each once, in the order of the addresses.

@@ -3,7 +3,7 @@
 //! Invariant: a text that passed holds no control characters, so it can neither forge a line of
 //! a log nor move a terminal's cursor.
 
-use crate::error::FieldError;
+use crate::error::{AppError, FieldError};
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 255;
@@ -19,6 +19,20 @@ pub fn check_name(field: &str, name: &str) -> Result<(), FieldError> {
         return Err(FieldError::new(field, "must not be empty"));
     }
     check_line(field, name)
+}
+
+/// 409 if `name` belongs to another object than `except`; `owner` is whose it is, `what` the kind
+/// of object, for the message.
+pub(crate) fn name_is_free<Id: PartialEq>(
+    what: &str,
+    name: &str,
+    owner: Option<&Id>,
+    except: Option<&Id>,
+) -> Result<(), AppError> {
+    if owner.is_none() || owner == except {
+        return Ok(());
+    }
+    Err(AppError::conflict(format!("the {what} name \"{name}\" is taken; choose another")))
 }
 
 /// One line that may be empty.

@@ -134,17 +134,6 @@ impl Tx {
         Ok(())
     }
 
-    /// The groups a person is in, oldest first.
-    pub async fn groups_of_user(&mut self, user: &UserId) -> Result<Vec<Group>> {
-        let mut sql = Sql::new(&format!(
-            "SELECT {COLUMNS} FROM group_members m JOIN user_groups g ON g.id = m.group_id \
-             WHERE TRUE"
-        ));
-        sql.and_eq("m.user_id", Some(user.as_str()));
-        PageQuery::all().apply(&mut sql, "g.created_at", "g.id");
-        self.rows(sql, read_group).await
-    }
-
     /// The groups these people are in, oldest first; people without any are left out.
     pub async fn groups_of_users(
         &mut self,

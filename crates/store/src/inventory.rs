@@ -302,11 +302,6 @@ impl Tx {
         Ok(found)
     }
 
-    /// The permission with this id.
-    pub async fn find_permission(&mut self, id: &PermissionId) -> Result<Option<Permission>> {
-        Ok(self.find_permissions(std::slice::from_ref(id)).await?.pop())
-    }
-
     /// The permissions with these ids, in no order; unknown ids are left out.
     pub async fn find_permissions(&mut self, ids: &[PermissionId]) -> Result<Vec<Permission>> {
         let mut found = Vec::new();

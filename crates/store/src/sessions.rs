@@ -269,13 +269,6 @@ impl Tx {
         Ok(())
     }
 
-    /// Receipts about a request, oldest first.
-    pub async fn receipts_of_request(&mut self, id: &RequestId) -> Result<Vec<ReceiptRecord>> {
-        let sql =
-            format!("SELECT {RECEIPT_COLUMNS} FROM receipts WHERE request_id = $1 ORDER BY at, id");
-        self.rows(Sql::with(&sql, values![id.as_str()]), read_receipt).await
-    }
-
     /// Receipts about several requests, each request's oldest first.
     pub async fn receipts_of_requests(&mut self, ids: &[RequestId]) -> Result<Vec<ReceiptRecord>> {
         let mut found = Vec::new();

@@ -177,12 +177,8 @@ async fn name_is_free(
     name: &str,
     except: Option<&AccessScopeId>,
 ) -> Result<(), AppError> {
-    match tx.find_access_scope_by_name(name).await? {
-        Some(other) if Some(&other.id) != except => Err(AppError::conflict(format!(
-            "the access scope name \"{name}\" is taken; choose another"
-        ))),
-        _ => Ok(()),
-    }
+    let owner = tx.find_access_scope_by_name(name).await?;
+    texts::name_is_free("access scope", name, owner.as_ref().map(|other| &other.id), except)
 }
 
 async fn record(

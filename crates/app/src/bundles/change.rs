@@ -274,12 +274,8 @@ async fn resolve(tx: &mut Tx, command: &BundleCommand) -> Result<Vec<BundleTarge
 }
 
 async fn name_is_free(tx: &mut Tx, name: &str, except: Option<&BundleId>) -> Result<(), AppError> {
-    match tx.find_bundle_by_name(name).await? {
-        Some(other) if Some(&other.id) != except => {
-            Err(AppError::conflict(format!("the bundle name \"{name}\" is taken; choose another")))
-        }
-        _ => Ok(()),
-    }
+    let owner = tx.find_bundle_by_name(name).await?;
+    texts::name_is_free("bundle", name, owner.as_ref().map(|other| &other.id), except)
 }
 
 async fn record(

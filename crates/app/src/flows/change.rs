@@ -191,10 +191,6 @@ fn check(draft: &Draft) -> Result<(), AppError> {
 }
 
 async fn name_is_free(tx: &mut Tx, name: &str, except: Option<&FlowId>) -> Result<(), AppError> {
-    match tx.find_flow_by_name(name).await? {
-        Some(other) if Some(&other.id) != except => Err(AppError::conflict(format!(
-            "the access flow name \"{name}\" is taken; choose another"
-        ))),
-        _ => Ok(()),
-    }
+    let owner = tx.find_flow_by_name(name).await?;
+    texts::name_is_free("access flow", name, owner.as_ref().map(|other| &other.id), except)
 }

@@ -253,12 +253,8 @@ async fn name_is_free(
     name: &str,
     except: Option<&IntegrationId>,
 ) -> Result<(), AppError> {
-    match tx.find_integration_by_name(name).await? {
-        Some(other) if Some(&other.id) != except => Err(AppError::conflict(format!(
-            "the integration name \"{name}\" is taken; choose another"
-        ))),
-        _ => Ok(()),
-    }
+    let owner = tx.find_integration_by_name(name).await?;
+    texts::name_is_free("integration", name, owner.as_ref().map(|other| &other.id), except)
 }
 
 async fn keep_what_claims_hang_on(

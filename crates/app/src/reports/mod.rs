@@ -161,12 +161,8 @@ fn check(command: &SaveReport) -> Result<(), AppError> {
 }
 
 async fn name_is_free(tx: &mut Tx, name: &str, except: Option<&ReportId>) -> Result<(), AppError> {
-    match tx.find_report_by_name(name).await? {
-        Some(other) if Some(&other.id) != except => {
-            Err(AppError::conflict(format!("the report name \"{name}\" is taken; choose another")))
-        }
-        _ => Ok(()),
-    }
+    let owner = tx.find_report_by_name(name).await?;
+    texts::name_is_free("report", name, owner.as_ref().map(|other| &other.id), except)
 }
 
 async fn record(

@@ -476,11 +476,8 @@ pub(crate) async fn approvers_of(
     tx: &mut Tx,
     request: &AccessRequest,
 ) -> Result<Vec<User>, AppError> {
-    let mut people = People::default();
-    people.add(tx, [&request.requestor_id, &request.grantee_id]).await?;
-    let (requestor, grantee) =
-        (people.get(&request.requestor_id)?, people.get(&request.grantee_id)?);
-    let asker = if request.asked_as_grantee { grantee } else { requestor };
+    let people = People::read(tx, parties_of(request)).await?;
+    let Parties { requestor, asker, grantee } = Parties::among(&people, request)?;
     people_to_ask(tx, &request.flow_policy, requestor, asker, grantee).await
 }
 

@@ -11,7 +11,7 @@ mod view;
 pub(crate) use deciding::approvers_of;
 pub use deciding::{approve_request, force_approve_request, list_my_tasks, reject_request};
 pub(crate) use reading::{find_by_reference, number_of};
-pub(crate) use view::view as read_view;
+pub(crate) use view::{by_request, view as read_view};
 
 pub use ending::revoke_request;
 pub use filing::{DryRun, RequestAccess, dry_run_request, request_access, request_again};

@@ -20,7 +20,7 @@ use super::{
     filing::{Filing, RequestAccess, check_command, file},
     people::find_person,
     reading::{find_by_reference, number_of},
-    view::{RequestView, UnitView},
+    view::{RequestView, UnitView, by_request},
 };
 use crate::{
     Actor, App, Operation, Page, PageRequest, crash_points,
@@ -122,10 +122,8 @@ pub async fn list_requests(
             let found = tx.list_activity(&query, &page.query()).await?;
             let page = page.page(found, |one| PageKey::new(one.created_at, one.id.as_str()));
             let ids: Vec<RequestId> = page.items.iter().map(|one| one.id.clone()).collect();
-            let mut units: BTreeMap<RequestId, Vec<ActivityUnit>> = BTreeMap::new();
-            for unit in tx.activity_units(&ids).await? {
-                units.entry(unit.request_id.clone()).or_default().push(unit);
-            }
+            let units = tx.activity_units(&ids).await?;
+            let mut units = by_request(units, |unit| unit.request_id.clone());
             let items = page.items.into_iter().map(|request| {
                 let units = units.remove(&request.id).unwrap_or_default();
                 summary(request, &units)

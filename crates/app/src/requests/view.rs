@@ -134,7 +134,11 @@ fn distinct<'a, T: Ord + Clone + 'a>(values: impl Iterator<Item = &'a T>) -> Vec
     values.into_iter().cloned().collect()
 }
 
-fn by_request<T>(rows: Vec<T>, id: impl Fn(&T) -> RequestId) -> BTreeMap<RequestId, Vec<T>> {
+/// Rows by the request that they are about, in the order in which they come.
+pub(crate) fn by_request<T>(
+    rows: impl IntoIterator<Item = T>,
+    id: impl Fn(&T) -> RequestId,
+) -> BTreeMap<RequestId, Vec<T>> {
     let mut grouped: BTreeMap<RequestId, Vec<T>> = BTreeMap::new();
     for row in rows {
         grouped.entry(id(&row)).or_default().push(row);

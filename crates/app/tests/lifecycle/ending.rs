@@ -24,7 +24,7 @@ on_both_databases! {
         assert_eq!(ground.state(&request).await, RequestState::Revoked);
         assert!(ground.target.is_empty());
         let receipts =
-            ground.write(async |tx| tx.receipts_of_request(&request.request.id).await.unwrap());
+            ground.write(async |tx| tx.receipts_of_requests(std::slice::from_ref(&request.request.id)).await.unwrap());
         let last = receipts.await.pop().unwrap().receipt;
         assert!(!last.principal_exists && last.open_sessions == 0 && last.holds.is_empty());
     }

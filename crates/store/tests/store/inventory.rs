@@ -239,8 +239,9 @@ async fn permissions_are_replaced_as_a_whole(ground: Ground) {
             tx.put_permissions(&shop.id, std::slice::from_ref(&write)).await?;
             assert_eq!(tx.list_permissions(&shop.id, None).await?, std::slice::from_ref(&write));
             assert_eq!(tx.list_permissions(&shop.id, Some("other")).await?, []);
-            assert_eq!(tx.find_permission(&read.id).await?, None);
-            assert_eq!(tx.find_permission(&write.id).await?, Some(write.clone()));
+            assert_eq!(tx.find_permissions(std::slice::from_ref(&read.id)).await?, []);
+            let known = tx.find_permissions(std::slice::from_ref(&write.id)).await?;
+            assert_eq!(known, std::slice::from_ref(&write));
             Ok(())
         })
         .await

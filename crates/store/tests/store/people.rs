@@ -205,10 +205,11 @@ async fn members_come_go_and_are_replaced(ground: Ground) {
         .store
         .write(async |tx| -> Result<_> {
             tx.add_group_member(&group.id, &bob.id).await?;
-            assert_eq!(tx.groups_of_user(&bob.id).await?, std::slice::from_ref(&group));
+            let found = tx.groups_of_users(std::slice::from_ref(&bob.id)).await?;
+            assert_eq!(found[&bob.id], std::slice::from_ref(&group));
             assert_eq!(tx.group_member_ids(&group.id).await?, std::slice::from_ref(&bob.id));
             assert!(tx.delete_group(&group.id).await?);
-            assert!(tx.groups_of_user(&bob.id).await?.is_empty());
+            assert!(tx.groups_of_users(std::slice::from_ref(&bob.id)).await?.is_empty());
             Ok(())
         })
         .await

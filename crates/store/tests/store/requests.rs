@@ -302,7 +302,8 @@ async fn receipts_and_connection_details_are_read_back_as_written(ground: Ground
         .store
         .write(async |tx| -> Result<()> {
             tx.insert_receipt(&record).await?;
-            assert_eq!(tx.receipts_of_request(&request.id).await?, std::slice::from_ref(&record));
+            let about = tx.receipts_of_requests(std::slice::from_ref(&request.id)).await?;
+            assert_eq!(about, std::slice::from_ref(&record));
             assert_eq!(tx.receipts_of_session(&session.id).await?, std::slice::from_ref(&record));
             assert_eq!(tx.find_access_details(&session.id).await?, None);
             tx.put_access_details(&session.id, &details).await?;
