@@ -184,7 +184,9 @@ async fn rows(
     wanted: usize,
 ) -> Result<Vec<RequestView>, ApiError> {
     let states = states(&query.statuses)?;
-    let mut page = PageRequest { after: None, limit: MAX_LIMIT };
+    // Most calls are content with the first page, and that need not be longer than they ask for.
+    let limit = u32::try_from(wanted).unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
+    let mut page = PageRequest { after: None, limit };
     let mut rows = Vec::new();
     loop {
         let found = match query.scope {
