@@ -3,8 +3,9 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,7 +14,9 @@ use latchkey_domain::{
     clock::{Clock, Rng},
     ids::{ConnectorId, ConnectorSessionId},
 };
-use latchkey_integrations::{CrashPoints, Integration, LeaseEnd, NoCrashPoints, Work};
+use latchkey_integrations::{
+    CrashPoints, Integration, LeaseEnd, NoCrashPoints, OwnAddresses, Work,
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -175,6 +178,8 @@ pub(crate) struct Agent {
     pub(crate) principals: PrincipalLocks,
     /// The key that credentials are sealed to, once the server has said it.
     pub(crate) server_key: Mutex<Option<String>>,
+    /// Where Latchkey listens: no target is there.
+    pub(crate) own_addresses: Mutex<OwnAddresses>,
     pub(crate) status: watch::Sender<LinkStatus>,
     /// Asks for a heartbeat at once.
     pub(crate) beat_now: Notify,
@@ -193,6 +198,16 @@ impl Agent {
             server_offset: self.server_clock.offset(),
             lease_ends,
             crash_points: Arc::clone(&self.crash_points),
+            own_addresses: lock(&self.own_addresses).clone(),
+        }
+    }
+
+    /// The server said where it listens.
+    pub(crate) fn set_own_addresses(&self, addresses: Vec<SocketAddr>) {
+        let own = OwnAddresses::new(addresses);
+        let mut known = lock(&self.own_addresses);
+        if *known != own {
+            *known = own;
         }
     }
 
@@ -246,6 +261,10 @@ impl Agent {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Starts agents.
 #[derive(Debug, Clone, Copy)]
 pub struct Connector;
@@ -290,6 +309,7 @@ impl Connector {
             leases: Leases::default(),
             principals: PrincipalLocks::default(),
             server_key: Mutex::new(None),
+            own_addresses: Mutex::default(),
             status,
             beat_now: Notify::new(),
             stopping: CancellationToken::new(),

@@ -1,12 +1,15 @@
 //! The heartbeat: says that the process is alive and which deliveries it works on, and brings
 //! the server's time, its key, its newest audit head and the targets to watch.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use latchkey_domain::ids::{ConnectorSessionId, IntegrationId};
 use latchkey_protocol::{Heartbeat, HeartbeatAnswer, RunningTask, VERSION};
 
 use crate::{agent::Agent, pace::Pause, server_clock::Sent};
+
+/// So often the server's name is resolved.
+const ANSWERS_PER_LOOKUP: u32 = 20;
 
 /// Sends heartbeats until the agent gives up its work.
 pub(crate) async fn beat(agent: Arc<Agent>) {
@@ -42,12 +45,16 @@ pub(crate) async fn beat(agent: Arc<Agent>) {
     }
 }
 
-/// The targets as the server last said them.
+/// What the server last said, as far as the next heartbeat needs it.
 #[derive(Debug, Default)]
 struct Listed {
     /// The server's name for them; `None` before they are on disk.
     version: Option<String>,
     ids: BTreeSet<IntegrationId>,
+    /// How many answers there were.
+    answers: u32,
+    /// Where calls to the server go.
+    server: Vec<SocketAddr>,
 }
 
 fn heartbeat(
@@ -94,6 +101,12 @@ async fn take_in(
                 "The targets could not be kept for when the server is away.");
         }
     }
+    if listed.answers.is_multiple_of(ANSWERS_PER_LOOKUP) {
+        listed.server = agent.link.addresses().await;
+    }
+    listed.answers = listed.answers.wrapping_add(1);
+    let own = answer.listens.iter().chain(&listed.server).copied().collect();
+    agent.set_own_addresses(own);
     agent.set_server_key(&answer.server_public_key);
 }
 

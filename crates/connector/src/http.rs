@@ -21,6 +21,9 @@ use crate::link::{LinkError, ServerLink};
 /// repeated in time.
 const PROMPT: Duration = Duration::from_secs(5);
 
+/// For the server's name to be resolved beside a heartbeat.
+const LOOKUP: Duration = Duration::from_secs(1);
+
 /// For a result, which may be long.
 const RESULT: Duration = Duration::from_secs(30);
 
@@ -121,6 +124,17 @@ impl ServerLink for HttpLink {
 
     async fn result(&self, task: &TaskId, result: &TaskResult) -> Result<(), LinkError> {
         self.post(&["tasks", task.as_str(), "result"], result, RESULT).await.map(|_| ())
+    }
+
+    async fn addresses(&self) -> Vec<SocketAddr> {
+        let Some(host) = self.base.host_str() else { return Vec::new() };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = self.base.port_or_known_default().unwrap_or(443);
+        // Behind a proxy the name may mean nothing here, and then no target can have it either.
+        match tokio::time::timeout(LOOKUP, tokio::net::lookup_host((host, port))).await {
+            Ok(Ok(addresses)) => addresses.collect(),
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The way to the server, free of any transport: the agent is the same in a process of its own
 //! and inside the server.
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
 use latchkey_domain::ids::TaskId;
 use latchkey_protocol::{Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult};
@@ -16,6 +18,11 @@ pub trait ServerLink: Send + Sync + std::fmt::Debug {
 
     /// Hands over a result. Sending it again changes nothing.
     async fn result(&self, task: &TaskId, result: &TaskResult) -> Result<(), LinkError>;
+
+    /// Where the calls go: addresses of the server, or of what stands before it.
+    async fn addresses(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
 }
 
 /// Why a call to the server came to nothing.

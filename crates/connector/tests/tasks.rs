@@ -32,6 +32,7 @@ async fn a_grant_reaches_the_target_and_its_read_back_the_server() {
 
     assert_eq!(bench.target.claims_of("lk_u_a").unwrap(), ["u1", "u2"]);
     assert_eq!(bench.target.seen_secret().as_deref(), Some(SERVER_SECRET));
+    assert!(bench.target.avoids_server(), "e01: where the server listens is no target");
     let results = bench.server.results_of("t1");
     let applied = applied(&results[0]);
     assert_eq!(applied.fence, 3);

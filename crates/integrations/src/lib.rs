@@ -1,6 +1,7 @@
 //! Target systems. One module a system; each answers the trait [`Integration`] and passes the
 //! contract suite in `tests/`. `docs/adding-an-integration.md` says how to add one.
 
+pub mod addresses;
 pub mod postgresql;
 
 use std::{
@@ -23,6 +24,8 @@ use latchkey_domain::{
     },
 };
 use secrecy::SecretString;
+
+pub use addresses::OwnAddresses;
 
 /// Credentials that were just made; the connector seals them at once.
 #[derive(Debug, Clone)]
@@ -167,6 +170,8 @@ pub struct Work {
     pub lease_ends: LeaseEnd,
     /// Called between any two effects on the target; tests crash here.
     pub crash_points: Arc<dyn CrashPoints>,
+    /// Where Latchkey itself listens: no target is there.
+    pub own_addresses: OwnAddresses,
 }
 
 /// The end of a lease, on [`Clock::monotonic`]. Shared: the holder moves it on each time the

@@ -3,7 +3,12 @@
 //! Folder, key and schema are made when they are not there, so that the first command on a fresh
 //! machine works, whichever it is.
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
+use std::{
+    fs::DirBuilder,
+    net::{SocketAddr, UdpSocket},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+};
 
 use latchkey_app::{App, AppConfig};
 use latchkey_domain::Rng;
@@ -80,9 +85,28 @@ pub(crate) fn app(
 ) -> App {
     // On SQLite the one server always runs the connector `local`; on PostgreSQL it is asked for.
     let local_connector = config.local_connector || !store.is_postgres();
-    let app_config =
-        AppConfig { version: env!("CARGO_PKG_VERSION").to_owned(), local_connector, instance };
+    let app_config = AppConfig {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        local_connector,
+        listens: listens(config.listen),
+        instance,
+    };
     App::new(store, surroundings.clock.clone(), surroundings.rng.clone(), app_config)
+}
+
+/// What to tell connectors of the listener. A connector elsewhere cannot know which addresses
+/// `0.0.0.0` and `::` stand for; the one that leads out of this machine can be told.
+fn listens(listen: SocketAddr) -> Vec<SocketAddr> {
+    let mut all = vec![listen];
+    if listen.ip().is_unspecified() {
+        // Addresses that documentation has for its own (RFC 5737, RFC 3849); nothing is sent.
+        for (own, other) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
+            let leads_out = UdpSocket::bind(own)
+                .and_then(|socket| socket.connect(other).and_then(|()| socket.local_addr()));
+            all.extend(leads_out.map(|address| SocketAddr::new(address.ip(), listen.port())));
+        }
+    }
+    all
 }
 
 /// Where the database is, without its password.

@@ -37,13 +37,15 @@ pub(crate) async fn run(args: ServeArgs, at: Surroundings) -> Result<ExitCode, F
         database: args.store.database.clone(),
         local_connector: args.local_connector.then_some(true),
     };
-    let settled = config::settle(args.store.data.as_deref(), &flags)?;
+    let mut settled = config::settle(args.store.data.as_deref(), &flags)?;
     telemetry::start(&settled)?;
     let metrics = telemetry::record_metrics()?;
     let socket = bind(settled.config.listen).await?;
     let address = socket
         .local_addr()
         .map_err(|error| Fault::new(format!("the listener has no address: {error}")))?;
+    // The port may have been left to the system.
+    settled.config.listen = address;
     let shown = address.ip().is_loopback() || settled.config.metrics_public;
     let render: Metrics = Arc::new(move || {
         metrics.run_upkeep();

@@ -6,7 +6,7 @@
 //! protocol". Everything here is JSON, versioned by [`VERSION`]; unknown members are ignored,
 //! so that either side may be the newer one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use jiff::Timestamp;
 use latchkey_domain::{
@@ -90,6 +90,10 @@ pub struct HeartbeatAnswer {
     /// The connector's [`Heartbeat::targets`] still holds; `integrations` is empty for that.
     #[serde(default)]
     pub targets_unchanged: bool,
+    /// Where the server that answers listens: no target may lead there. An unspecified address
+    /// stands for all of its machine's, of which the one that leads out is said too.
+    #[serde(default)]
+    pub listens: Vec<SocketAddr>,
 }
 
 /// A signed head of the audit chain.

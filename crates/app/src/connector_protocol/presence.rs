@@ -86,6 +86,7 @@ pub async fn heartbeat(
                 targets_unchanged: served.targets.is_none(),
                 integrations: served.targets.unwrap_or_default(),
                 targets: Some(served.version),
+                listens: app.config().listens.clone(),
             })
         })
         .await?;

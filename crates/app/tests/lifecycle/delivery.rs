@@ -127,6 +127,7 @@ on_both_databases! {
     async fn targets_are_said_again_when_they_have_changed(ground) {
         let first = ground.say(ground.heartbeat()).await;
         assert_eq!(first.integrations.len(), 1);
+        assert_eq!(first.listens, ground.app.config().listens);
         assert!(!first.targets_unchanged);
         let knows = |version: &Option<String>| Heartbeat {
             targets: version.clone(),

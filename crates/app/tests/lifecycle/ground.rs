@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -125,6 +126,7 @@ impl Ground {
         let config = AppConfig {
             version: "0.1.0".to_owned(),
             local_connector: true,
+            listens: vec![SocketAddr::from(([127, 0, 0, 1], 8470))],
             instance: "test".to_owned(),
         };
         let app = App::new(store, clock.clone(), rng, config);

@@ -21,7 +21,7 @@ use latchkey_domain::{
 use latchkey_testkit::{SeededRng, TestClock, wait_until};
 
 pub use server::MemoryServer;
-pub use target::{CLOCK_TYPE, MemoryTarget};
+pub use target::{CLOCK_TYPE, MemoryTarget, SERVER};
 
 /// No wait in a test takes longer.
 pub const DEADLINE: Duration = Duration::from_secs(20);

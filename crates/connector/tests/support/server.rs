@@ -22,7 +22,7 @@ use latchkey_protocol::{
 use latchkey_testkit::TestClock;
 use secrecy::SecretString;
 
-use super::{CLOCK_TYPE, integration};
+use super::{CLOCK_TYPE, SERVER, integration};
 
 /// The admin secret that the server keeps; must appear nowhere in clear.
 pub const SERVER_SECRET: &str = "canary-4f1d-admin-password";
@@ -236,6 +236,7 @@ impl ServerLink for MemoryServer {
             integrations,
             targets: Some(version),
             targets_unchanged,
+            listens: vec![SERVER.parse().unwrap()],
         })
     }
 

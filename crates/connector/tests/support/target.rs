@@ -26,6 +26,9 @@ use tokio::sync::Semaphore;
 
 pub const CLOCK_TYPE: &str = "memory";
 
+/// Where the server of these tests says that it listens.
+pub const SERVER: &str = "127.0.0.1:8470";
+
 #[derive(Debug, Clone)]
 struct Principal {
     session: SessionId,
@@ -47,6 +50,7 @@ struct Inner {
     sweeps: usize,
     failed_sweeps: usize,
     seen_secret: Option<String>,
+    avoids_server: bool,
     resources: usize,
     findings: Vec<Finding>,
     journal_at_apply: Option<String>,
@@ -145,6 +149,11 @@ impl MemoryTarget {
         self.lock().most_on_one
     }
 
+    /// Whether the newest apply was told not to speak to the server.
+    pub fn avoids_server(&self) -> bool {
+        self.lock().avoids_server
+    }
+
     pub fn seen_secret(&self) -> Option<String> {
         self.lock().seen_secret.clone()
     }
@@ -231,6 +240,7 @@ impl Integration for MemoryTarget {
         }
         work.check_lease()?;
         let mut inner = self.lock();
+        inner.avoids_server = work.own_addresses.contain(SERVER.parse().unwrap());
         inner.seen_secret =
             target.secret.get("password").map(|secret| secret.expose_secret().to_owned());
         inner.journal_at_apply =

@@ -4,7 +4,7 @@
 //! a fixed `search_path` that shadows nothing (`pg_catalog` first, then `pg_temp`, nothing
 //! else); every wait has an end.
 
-use std::{net::IpAddr, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use latchkey_domain::provisioning::{FaultClass, TargetFault};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +20,7 @@ use super::{
     settings::{Endpoint, Settings, TlsMode},
     tls,
 };
-use crate::Work;
+use crate::{Work, addresses};
 
 /// Longest time for a connection to be made, TLS and login included.
 const CONNECT: Duration = Duration::from_secs(8);
@@ -89,7 +89,7 @@ impl Connection {
                 return Err(refused("a name with a NUL character cannot be sent to PostgreSQL"));
             }
         }
-        let stream = dial(endpoint).await?;
+        let stream = dial(endpoint, work).await?;
         let mut config = Config::new();
         config
             .user(login.username)
@@ -250,8 +250,8 @@ pub(super) fn flag(row: &SimpleQueryRow, column: usize) -> bool {
     text(row, column) == Some("t")
 }
 
-/// Resolves, checks and connects; link-local and metadata addresses are never spoken to.
-async fn dial(endpoint: &Endpoint) -> Result<TcpStream, Failure> {
+/// Resolves, checks and connects to the address that was checked.
+async fn dial(endpoint: &Endpoint, work: &Work) -> Result<TcpStream, Failure> {
     let unreachable =
         |message: String| -> Failure { TargetFault::new(FaultClass::Unreachable, message).into() };
     let addresses: Vec<SocketAddr> =
@@ -261,12 +261,7 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream, Failure> {
             .collect();
     let mut last = format!("{} has no address", endpoint.host);
     for address in addresses {
-        if is_forbidden(address.ip()) {
-            return Err(refused(format!(
-                "{endpoint} is a link-local, metadata or unusable address: Latchkey never \
-                 connects there"
-            )));
-        }
+        addresses::check(address, &work.own_addresses, &endpoint.to_string())?;
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 let _ = stream.set_nodelay(true);
@@ -276,35 +271,4 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream, Failure> {
         }
     }
     Err(unreachable(last))
-}
-
-fn is_forbidden(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()
-        }
-        IpAddr::V6(v6) => {
-            v6.is_unicast_link_local()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metadata_and_link_local_addresses_are_never_dialled() {
-        for text in
-            ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "fd00:ec2::254"]
-        {
-            assert!(is_forbidden(text.parse().unwrap()), "{text}");
-        }
-        for text in ["127.0.0.1", "10.0.0.1", "::1", "192.0.2.1"] {
-            assert!(!is_forbidden(text.parse().unwrap()), "{text}");
-        }
-    }
 }

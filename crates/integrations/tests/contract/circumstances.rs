@@ -62,6 +62,7 @@ pub fn work_with(crash_points: Arc<dyn CrashPoints>) -> Work {
         server_offset: SignedDuration::ZERO,
         lease_ends,
         crash_points,
+        own_addresses: latchkey_integrations::OwnAddresses::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use latchkey_domain::provisioning::{ClaimState, FaultClass};
-use latchkey_integrations::{Integration, postgresql::PostgreSql};
+use latchkey_integrations::{Integration, OwnAddresses, postgresql::PostgreSql};
 use latchkey_testkit::systems::{Durability, Postgres, PostgresVersion};
 
 use crate::{
@@ -100,4 +100,35 @@ async fn tls_is_used_and_the_servers_name_is_proven() {
         );
     }
     drop(server);
+}
+
+/// e01: a target that turns out to be where Latchkey listens is refused before a word is said,
+/// by whatever name it goes; its neighbours are not.
+#[tokio::test]
+async fn e01_a_target_where_latchkey_listens_is_refused() {
+    let h = PgHarness::start(PostgresVersion::V15).await;
+    let (low, _) = h.low_and_high();
+    let claim = [low.claim("u", 600)];
+    let mut target = h.target();
+    let port: u16 = target.config["port"].parse().unwrap();
+    for listens in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
+        let mut work = work();
+        work.own_addresses = OwnAddresses::new(vec![listens.parse().unwrap()]);
+        for name in ["127.0.0.1", "localhost", "::ffff:127.0.0.1"] {
+            // The name leads to the listener in every spelling.
+            if name == "localhost" && !listens.starts_with("0.0.0.0") {
+                continue;
+            }
+            target.config.insert("hostname".into(), name.into());
+            let desired = Session::new().desire_login(&claim, &[]);
+            let refused = PostgreSql::new().apply(&target, &work, &desired).await.unwrap_err();
+            assert!(refused.to_string().contains("itself listens"), "{name}: {refused}");
+        }
+    }
+    let mut work = work();
+    work.own_addresses =
+        OwnAddresses::new(vec![format!("127.0.0.1:{}", port ^ 1).parse().unwrap()]);
+    let desired = Session::new().desire_login(&claim, &[]);
+    h.module().apply(&h.target(), &work, &desired).await.unwrap();
+    h.clean().await;
 }
