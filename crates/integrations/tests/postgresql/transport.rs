@@ -115,7 +115,7 @@ async fn e01_a_target_where_latchkey_listens_is_refused() {
         let mut work = work();
         work.own_addresses = OwnAddresses::new(vec![listens.parse().unwrap()]);
         for name in ["127.0.0.1", "localhost", "::ffff:127.0.0.1"] {
-            // The name leads to the listener in every spelling.
+            // `localhost` may be another loopback address than the one that is listened on.
             if name == "localhost" && !listens.starts_with("0.0.0.0") {
                 continue;
             }
