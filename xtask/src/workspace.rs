@@ -12,10 +12,20 @@ pub(crate) fn root() -> Result<&'static Path> {
 }
 
 /// `cargo` in the root folder, without standard input.
+///
+/// `cargo xtask` gives this program variables about its own package. Build scripts of others (that
+/// of `ring`) watch them, so that handing them on would build half the tree anew whenever somebody
+/// changes between `cargo xtask` and `cargo`.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<Command> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(root()?).args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     Ok(command)
 }
 
