@@ -29,6 +29,7 @@ use crate::{
     expiry,
     folder::{Folder, FolderError},
     heartbeat,
+    inventories::Inventories,
     journal::Journal,
     keys::ConnectorKey,
     leases::{Leases, PrincipalLocks},
@@ -38,7 +39,7 @@ use crate::{
     server_clock::ServerClock,
     state::StateFile,
     targets::Targets,
-    task,
+    task, watching,
 };
 
 /// How often and how long. The defaults are the product's.
@@ -57,6 +58,10 @@ pub struct Timing {
     pub sweep_when_away: Duration,
     /// How long one sweep of a target may take.
     pub sweep_limit: Duration,
+    /// Between two looks at a target for changes of what there is.
+    pub watch: Duration,
+    /// How long finding what changed may take.
+    pub watch_limit: Duration,
     /// How long a stop waits for tasks that are running.
     pub stop_grace: Duration,
 }
@@ -70,6 +75,8 @@ impl Default for Timing {
             sweep: Duration::from_mins(1),
             sweep_when_away: Duration::from_secs(2),
             sweep_limit: Duration::from_secs(30),
+            watch: Duration::from_secs(5),
+            watch_limit: Duration::from_mins(5),
             stop_grace: Duration::from_secs(10),
         }
     }
@@ -171,6 +178,7 @@ pub(crate) struct Agent {
     pub(crate) timing: Timing,
     pub(crate) secrets: Secrets,
     pub(crate) targets: Targets,
+    pub(crate) inventories: Inventories,
     pub(crate) journal: Journal,
     pub(crate) state: StateFile,
     pub(crate) server_clock: ServerClock,
@@ -304,6 +312,7 @@ impl Connector {
             max_tasks: options.max_tasks.max(1),
             timing: options.timing,
             targets,
+            inventories: Inventories::default(),
             journal,
             state,
             leases: Leases::default(),
@@ -324,8 +333,10 @@ impl Connector {
 async fn run(agent: Arc<Agent>) {
     let heartbeats = tokio::spawn(heartbeat::beat(Arc::clone(&agent)));
     let keepers = tokio::spawn(expiry::keep(Arc::clone(&agent)));
+    let watchers = tokio::spawn(watching::watch(Arc::clone(&agent)));
     task::take(&agent).await;
     agent.giving_up.cancel();
+    let _ = watchers.await;
     let _ = keepers.await;
     let _ = heartbeats.await;
     agent.journal.close().await;

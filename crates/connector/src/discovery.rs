@@ -1,6 +1,8 @@
 //! Discovery: what is found goes to the server page by page, so that neither side ever holds a
 //! whole inventory, and only a run that came to its end says so on its last page.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use latchkey_domain::provisioning::{
     DiscoveredResource, FaultClass, Finding, Severity, TargetFault,
@@ -11,21 +13,22 @@ use latchkey_protocol::{DiscoveryPage, Outcome, Task};
 use crate::{
     agent::Agent,
     crash,
+    inventories::{Fingerprints, Seen},
     report::{Delivery, deliver},
 };
 
 /// Resources of one page.
 const PAGE: usize = 500;
 
-/// Checks the target and finds what there is. `None`: the run is of no use any more and needs
-/// no answer.
+/// Checks the target and finds what there is: the outcome, and what was seen. `None`: the run is
+/// of no use any more and needs no answer.
 pub(crate) async fn discover(
     agent: &Agent,
     task: &Task,
     integration: &dyn Integration,
     target: &Target,
     work: &Work,
-) -> Result<Option<Outcome>, TargetFault> {
+) -> Result<Option<(Outcome, Seen)>, TargetFault> {
     let findings = integration.validate(target, work).await?;
     let errors: Vec<&str> = findings
         .iter()
@@ -35,13 +38,23 @@ pub(crate) async fn discover(
     if !errors.is_empty() {
         return Err(TargetFault::new(FaultClass::Refused, errors.join("; ")));
     }
-    let mut pages = Pages { agent, task, number: 0, found: Vec::new(), is_useless: false };
+    // Before the run: what changes meanwhile is seen to have changed.
+    let mark = integration.inventory_mark(target, work).await?;
+    let mut pages = Pages {
+        agent,
+        task,
+        number: 0,
+        found: Vec::new(),
+        seen: Fingerprints::default(),
+        is_useless: false,
+    };
     let ran = integration.discover(target, work, &mut pages).await;
     if pages.is_useless {
         return Ok(None);
     }
     ran?;
-    Ok(Some(pages.last(findings)))
+    let seen = Seen { mark, resources: Some(Arc::new(std::mem::take(&mut pages.seen))) };
+    Ok(Some((pages.last(findings), seen)))
 }
 
 struct Pages<'a> {
@@ -49,6 +62,7 @@ struct Pages<'a> {
     task: &'a Task,
     number: u32,
     found: Vec<DiscoveredResource>,
+    seen: Fingerprints,
     is_useless: bool,
 }
 
@@ -62,6 +76,9 @@ impl Pages<'_> {
 #[async_trait]
 impl DiscoverySink for Pages<'_> {
     async fn resources(&mut self, found: Vec<DiscoveredResource>) -> Result<(), TargetFault> {
+        for resource in &found {
+            self.seen.add(resource, None);
+        }
         self.found.extend(found);
         while self.found.len() > PAGE {
             let rest = self.found.split_off(PAGE);

@@ -4,28 +4,22 @@
 //! removed is decided in the target, by the ends in its own markers and by its own clock: a
 //! keeper that looks too early does no harm.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures::{FutureExt, future::join_all};
+use crate::{
+    agent::{Agent, LinkStatus},
+    crash,
+    journal::{Ends, Holder},
+    pace::{self, Pause},
+    per_target,
+};
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     ids::{IntegrationId, UnitId},
     provisioning::{ExpiredClaim, FaultClass, TargetFault},
 };
 use latchkey_integrations::{Expired, LeaseEnd};
-use tokio::task::JoinSet;
-
-use crate::{
-    agent::{Agent, LinkStatus},
-    crash,
-    journal::{Ends, Holder},
-    pace::{self, GLANCE, Pause},
-};
 
 /// The pause before the first try again while a claim is overdue.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -42,32 +36,12 @@ const FAILURES_PER_LINE: u32 = 60;
 
 /// Sees to it that every integration that is known, or has an open lease, has a keeper.
 pub(crate) async fn keep(agent: Arc<Agent>) {
-    let mut keepers: JoinSet<IntegrationId> = JoinSet::new();
-    let mut kept = BTreeSet::new();
-    while !agent.stopping.is_cancelled() {
-        while let Some(ended) = keepers.try_join_next() {
-            if let Ok(integration) = ended {
-                kept.remove(&integration);
-            }
-        }
-        for integration in agent.targets.ids().into_iter().chain(agent.journal.watched()) {
-            if kept.insert(integration.clone()) {
-                let agent = Arc::clone(&agent);
-                keepers.spawn(async move {
-                    let keeper = Keeper::new(&agent, &integration);
-                    if AssertUnwindSafe(keeper.run()).catch_unwind().await.is_err() {
-                        tracing::error!(integration.id = %integration, "A keeper panicked.");
-                    }
-                    integration
-                });
-            }
-        }
-        tokio::select! {
-            () = agent.stopping.cancelled() => {}
-            () = tokio::time::sleep(GLANCE) => {}
-        }
-    }
-    while keepers.join_next().await.is_some() {}
+    let kept =
+        |agent: &Agent| agent.targets.ids().into_iter().chain(agent.journal.watched()).collect();
+    per_target::beside_each(&agent, "keeper", kept, |agent, integration| async move {
+        Keeper::new(&agent, &integration).run().await;
+    })
+    .await;
 }
 
 struct Keeper<'a> {

@@ -9,7 +9,9 @@ use std::{
 
 use async_trait::async_trait;
 use latchkey_domain::ids::TaskId;
-use latchkey_protocol::{Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult};
+use latchkey_protocol::{
+    Changes, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult,
+};
 use reqwest::{Client, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -124,6 +126,10 @@ impl ServerLink for HttpLink {
 
     async fn result(&self, task: &TaskId, result: &TaskResult) -> Result<(), LinkError> {
         self.post(&["tasks", task.as_str(), "result"], result, RESULT).await.map(|_| ())
+    }
+
+    async fn changes(&self, changes: &Changes) -> Result<(), LinkError> {
+        self.post(&["changes"], changes, RESULT).await.map(|_| ())
     }
 
     async fn addresses(&self) -> Vec<SocketAddr> {

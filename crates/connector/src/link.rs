@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use latchkey_domain::ids::TaskId;
-use latchkey_protocol::{Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult};
+use latchkey_protocol::{
+    Changes, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult,
+};
 
 /// What an agent asks of its server. See `latchkey_protocol` for what each call means.
 #[async_trait]
@@ -18,6 +20,9 @@ pub trait ServerLink: Send + Sync + std::fmt::Debug {
 
     /// Hands over a result. Sending it again changes nothing.
     async fn result(&self, task: &TaskId, result: &TaskResult) -> Result<(), LinkError>;
+
+    /// Says what changed in a target. Saying it again changes nothing.
+    async fn changes(&self, changes: &Changes) -> Result<(), LinkError>;
 
     /// Where the calls go: addresses of the server, or of what stands before it.
     async fn addresses(&self) -> Vec<SocketAddr> {

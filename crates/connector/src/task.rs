@@ -20,6 +20,7 @@ use crate::{
     agent::{Agent, LinkStatus},
     crash,
     discovery::discover,
+    inventories::Seen,
     journal::Holder,
     leases::Held,
     link::LinkError,
@@ -146,6 +147,8 @@ struct Done {
     outcome: Option<Outcome>,
     /// What the outcome tells besides.
     telling: Option<Telling>,
+    /// What the server knows of the target once it has taken the outcome.
+    seen: Option<Seen>,
 }
 
 /// Claims that the connector ended by itself, on their way to the server.
@@ -158,7 +161,7 @@ struct Telling {
 
 impl From<Outcome> for Done {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome: Some(outcome), telling: None }
+        Self { outcome: Some(outcome), telling: None, seen: None }
     }
 }
 
@@ -177,6 +180,9 @@ async fn work_on(agent: &Agent, task: &Task, held: Held) {
             error = %fault, "A task failed.");
     }
     if deliver(agent, task, outcome).await == Delivery::Taken {
+        if let Some(seen) = done.seen {
+            agent.inventories.put(&task.integration.id, seen);
+        }
         agent.crash_points.reached(crash::REPORTED).await;
         if let Some(Telling { holder, claims, .. }) = &done.telling {
             // Not told again is all that is lost if this fails.
@@ -225,8 +231,8 @@ async fn run_discovery(
         let work = agent.work(held.end.clone());
         discover(agent, task, integration, &target, &work).await
     };
-    let outcome = within_lease(agent, held, run).await?;
-    Ok(Done { outcome, telling: None })
+    let (outcome, seen) = within_lease(agent, held, run).await?.unzip();
+    Ok(Done { outcome, telling: None, seen })
 }
 
 /// Runs work on a target until it is done or its lease is over, whichever is first.

@@ -95,6 +95,17 @@ pub trait Integration: Send + Sync + std::fmt::Debug {
         pages: &mut dyn DiscoverySink,
     ) -> Result<(), TargetFault>;
 
+    /// A number that differs, as good as always, when a discovery run would find something else
+    /// than when it was last asked for. It is asked for every few seconds, so it has to be far
+    /// cheaper than such a run. `None` if the type cannot tell.
+    async fn inventory_mark(
+        &self,
+        _target: &Target,
+        _work: &Work,
+    ) -> Result<Option<u64>, TargetFault> {
+        Ok(None)
+    }
+
     /// Makes a principal hold exactly what is desired: grants, revokes and renews credentials,
     /// and reads the outcome back.
     async fn apply(

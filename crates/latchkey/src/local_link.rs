@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use latchkey_app::{App, AppError, ConnectorActor, ErrorKind, connector_protocol};
 use latchkey_connector::{LinkError, ServerLink};
 use latchkey_domain::ids::{ConnectorId, TaskId};
-use latchkey_protocol::{Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult};
+use latchkey_protocol::{
+    Changes, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult,
+};
 
 /// The way from the in-process connector to its server.
 #[derive(Debug)]
@@ -37,6 +39,12 @@ impl ServerLink for LocalLink {
 
     async fn result(&self, task: &TaskId, result: &TaskResult) -> Result<(), LinkError> {
         connector_protocol::task_result(&self.app, &self.actor, task, result.clone())
+            .await
+            .map_err(|e| translate(&e))
+    }
+
+    async fn changes(&self, changes: &Changes) -> Result<(), LinkError> {
+        connector_protocol::inventory_changed(&self.app, &self.actor, changes.clone())
             .await
             .map_err(|e| translate(&e))
     }

@@ -1,7 +1,8 @@
 //! What server and connector say to each other.
 //!
 //! The connector dials out and asks for work: `POST /api/connector/v1/lease` (long poll),
-//! `POST /api/connector/v1/tasks/{id}/result`, `POST /api/connector/v1/heartbeat`. A task is
+//! `POST /api/connector/v1/tasks/{id}/result`, `POST /api/connector/v1/heartbeat`; and it says on
+//! its own what it sees change in a target, `POST /api/connector/v1/changes`. A task is
 //! delivered at least once and applied once; see `docs/architecture.md`, "The connector
 //! protocol". Everything here is JSON, versioned by [`VERSION`]; unknown members are ignored,
 //! so that either side may be the newer one.
@@ -254,6 +255,27 @@ pub struct DiscoveryPage {
     #[serde(default)]
     pub findings: Vec<Finding>,
 }
+
+/// `POST …/changes`: what a process saw change in a target since it last looked. It may be said
+/// again, and by several processes; the next whole discovery run puts right what got lost.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Changes {
+    /// [`VERSION`] of the sender.
+    pub protocol: u32,
+    /// The process that looked.
+    pub session_id: ConnectorSessionId,
+    /// The target.
+    pub integration_id: IntegrationId,
+    /// Resources that are new or differ; together with `gone` at most [`MOST_CHANGES`].
+    #[serde(default)]
+    pub found: Vec<DiscoveredResource>,
+    /// Native ids of resources that are no longer there.
+    #[serde(default)]
+    pub gone: Vec<String>,
+}
+
+/// How many changes one message may tell.
+pub const MOST_CHANGES: usize = 1000;
 
 /// The read-back after an apply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -220,6 +220,34 @@ impl Tx {
         Ok(())
     }
 
+    /// Records what was seen to change outside of a run. A run that is under way counts `found`
+    /// as seen; unknown ids in `gone` are left out.
+    pub async fn record_changes(
+        &mut self,
+        integration: &IntegrationId,
+        found: &[DiscoveredResource],
+        gone: &[String],
+    ) -> Result<()> {
+        let run = self.find_sync(integration).await?.map(|run| run.id);
+        let run = run.unwrap_or_else(|| SyncRunId(String::new()));
+        let found: BTreeMap<ResourceId, &DiscoveredResource> = found
+            .iter()
+            .map(|found| (ResourceId::derive(integration, &found.source_id), found))
+            .collect();
+        let found: Vec<(ResourceId, &DiscoveredResource)> = found.into_iter().collect();
+        for batch in found.chunks(BATCH) {
+            self.write_resources(integration, &run, batch).await?;
+        }
+        for ids in gone.chunks(CHUNK) {
+            let sql = "UPDATE resources SET status = $2 WHERE integration_id = $1";
+            let deleted = status_word(ResourceStatus::Deleted);
+            let mut sql = Sql::with(sql, values![integration.as_str(), deleted]);
+            sql.and_in("source_id", ids.iter().map(String::as_str));
+            self.exec(sql).await?;
+        }
+        Ok(())
+    }
+
     /// Ends a run after its last page: what it did not see is Deleted. [`StoreError::Conflict`]
     /// if the run is void.
     pub async fn finish_sync(

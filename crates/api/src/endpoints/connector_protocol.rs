@@ -5,7 +5,9 @@ use aide::axum::{ApiRouter, routing::post_with};
 use axum::extract::{DefaultBodyLimit, State};
 use latchkey_app::{App, connector_protocol};
 use latchkey_domain::ids::TaskId;
-use latchkey_protocol::{Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult};
+use latchkey_protocol::{
+    Changes, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, TaskResult,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,13 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
             post_with(heartbeat, |op| {
                 let summary = "Say that a process is alive, and prolong the leases of its work.";
                 described(op, TAG, "connectorHeartbeat", summary)
+            }),
+        )
+        .api_route(
+            "/api/connector/v1/changes",
+            post_with(changes, |op| {
+                let summary = "Tell what changed in a target since it was discovered.";
+                described(op, TAG, "reportConnectorChanges", summary)
             }),
         )
         .layer(DefaultBodyLimit::max(LARGEST))
@@ -115,6 +124,27 @@ messages! {
             },
         },
     };
+    /// What a process saw change in a target.
+    InventoryChanges(Changes) = {
+        "type": "object",
+        "description": "What a process saw change in a target.",
+        "required": ["protocol", "session_id", "integration_id"],
+        "properties": {
+            "protocol": {"type": "integer", "description": "Version of the protocol: 1."},
+            "session_id": {"type": "string", "description": "The process that looked."},
+            "integration_id": {"type": "string"},
+            "found": {
+                "type": "array",
+                "items": {"type": "object"},
+                "description": "Resources that are new or differ; with gone at most 1,000.",
+            },
+            "gone": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Native ids of resources that are no longer there.",
+            },
+        },
+    };
     /// A sign of life.
     Beat(Heartbeat) = {
         "type": "object",
@@ -167,6 +197,15 @@ async fn result(
     Body(Report(report)): Body<Report>,
 ) -> Result<Done, ApiError> {
     connector_protocol::task_result(&app, &connector, &TaskId::new(id), report).await?;
+    Ok(Done)
+}
+
+async fn changes(
+    State(app): State<App>,
+    FromConnector(connector): FromConnector,
+    Body(InventoryChanges(changes)): Body<InventoryChanges>,
+) -> Result<Done, ApiError> {
+    connector_protocol::inventory_changed(&app, &connector, changes).await?;
     Ok(Done)
 }
 

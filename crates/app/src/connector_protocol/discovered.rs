@@ -9,11 +9,12 @@ use latchkey_domain::{
     provisioning::{Finding, Severity, TargetFault},
     settings::SettingSpec,
 };
-use latchkey_protocol::{DiscoveryPage, Reconciled};
+use latchkey_protocol::{Changes, DiscoveryPage, MOST_CHANGES, Reconciled};
 use latchkey_store::{LeasedTask, NewJob, Tx};
 use serde_json::json;
 
-use crate::{App, error::AppError, jobs, trail::record};
+use super::presence::check_version;
+use crate::{App, ConnectorActor, error::AppError, jobs, trail::record};
 
 /// How soon a discovery run that failed is tried again.
 const RETRY_SEC: i64 = 30;
@@ -54,6 +55,35 @@ pub(super) async fn store_page(
         record(tx, actor, "integration.discovered", "integration", id.as_str(), told).await?;
     }
     Ok(())
+}
+
+/// Takes in what a connector saw change between two discovery runs. 404 for an integration that is
+/// not this connector's. One that was never discovered as a whole is left to its first run.
+pub async fn inventory_changed(
+    app: &App,
+    actor: &ConnectorActor,
+    changes: Changes,
+) -> Result<(), AppError> {
+    check_version(changes.protocol)?;
+    if changes.found.len() + changes.gone.len() > MOST_CHANGES {
+        return Err(AppError::invalid(
+            "found",
+            format!("at most {MOST_CHANGES} changes in one message, with those in gone"),
+        ));
+    }
+    app.store()
+        .write(async |tx: &mut Tx| -> Result<(), AppError> {
+            let integration = tx.find_integration(&changes.integration_id).await?;
+            let integration = integration
+                .filter(|one| one.connector_id.as_ref() == Some(&actor.connector_id))
+                .ok_or_else(AppError::not_found)?;
+            if integration.last_sync_at.is_none() {
+                return Ok(());
+            }
+            tx.record_changes(&integration.id, &changes.found, &changes.gone).await?;
+            Ok(())
+        })
+        .await
 }
 
 /// The run failed: nothing is called gone, and it is tried again.

@@ -11,6 +11,7 @@ mod results;
 mod targets;
 mod together;
 
+pub use discovered::inventory_changed;
 pub use leasing::lease_tasks;
 pub use presence::heartbeat;
 pub use results::task_result;

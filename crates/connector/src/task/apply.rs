@@ -71,7 +71,7 @@ pub(super) async fn apply(
         access_details,
     });
     let telling = Telling { holder, claims: claims_to_tell, _turn: turn };
-    Ok(Done { outcome: Some(outcome), telling: Some(telling) })
+    Ok(Done { outcome: Some(outcome), telling: Some(telling), seen: None })
 }
 
 /// Puts on disk what is about to be granted, and how to get at it again.

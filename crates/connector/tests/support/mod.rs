@@ -64,6 +64,7 @@ impl Bench {
                 retry: Duration::from_millis(50),
                 lease_wait: Duration::from_millis(200),
                 sweep_when_away: Duration::from_millis(300),
+                watch: Duration::from_millis(100),
                 ..Timing::default()
             },
             ..ConnectorOptions::new(

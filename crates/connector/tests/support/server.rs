@@ -15,8 +15,8 @@ use latchkey_domain::{
     provisioning::DesiredPrincipal,
 };
 use latchkey_protocol::{
-    AuditHead, Heartbeat, HeartbeatAnswer, IntegrationTarget, LeaseAnswer, LeaseRequest, Operation,
-    Outcome, SecretSource, Task, TaskResult,
+    AuditHead, Changes, Heartbeat, HeartbeatAnswer, IntegrationTarget, LeaseAnswer, LeaseRequest,
+    Operation, Outcome, SecretSource, Task, TaskResult,
     sealing::{SealingKey, SecretValues, seal_values},
 };
 use latchkey_testkit::TestClock;
@@ -41,6 +41,7 @@ struct Row {
 struct Inner {
     rows: BTreeMap<TaskId, Row>,
     results: Vec<(TaskId, i64, Outcome)>,
+    changes: Vec<Changes>,
     superseded: usize,
     beats: Vec<Heartbeat>,
     away: Option<LinkError>,
@@ -135,6 +136,14 @@ impl MemoryServer {
 
     pub fn lease_number(&self, id: &str) -> i64 {
         self.lock().rows.get(&TaskId::new(id)).unwrap().lease
+    }
+
+    /// Native ids that were told to have come or changed, and to be gone.
+    pub fn changes(&self) -> (Vec<String>, Vec<String>) {
+        let inner = self.lock();
+        let found = inner.changes.iter().flat_map(|told| &told.found);
+        let gone = inner.changes.iter().flat_map(|told| &told.gone);
+        (found.map(|one| one.source_id.clone()).collect(), gone.cloned().collect())
     }
 
     pub fn superseded(&self) -> usize {
@@ -275,6 +284,15 @@ impl ServerLink for MemoryServer {
             inner.lose_result_answers -= 1;
             return Err(LinkError::Unreachable("the answer got lost".to_owned()));
         }
+        Ok(())
+    }
+
+    async fn changes(&self, changes: &Changes) -> Result<(), LinkError> {
+        let mut inner = self.lock();
+        if let Some(error) = &inner.away {
+            return Err(error.clone());
+        }
+        inner.changes.push(changes.clone());
         Ok(())
     }
 }

@@ -37,6 +37,7 @@ struct Principal {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own that a test sets")]
 struct Inner {
     principals: BTreeMap<String, Principal>,
     is_down: bool,
@@ -48,6 +49,7 @@ struct Inner {
     most_on_one: usize,
     applies: usize,
     sweeps: usize,
+    marks: usize,
     failed_sweeps: usize,
     seen_secret: Option<String>,
     avoids_server: bool,
@@ -127,6 +129,11 @@ impl MemoryTarget {
 
     pub fn applies(&self) -> usize {
         self.lock().applies
+    }
+
+    /// How often the mark was asked for.
+    pub fn marks(&self) -> usize {
+        self.lock().marks
     }
 
     pub fn sweeps(&self) -> usize {
@@ -224,6 +231,13 @@ impl Integration for MemoryTarget {
             pages.resources(vec![found]).await?;
         }
         Ok(())
+    }
+
+    async fn inventory_mark(&self, _: &Target, _: &Work) -> Result<Option<u64>, TargetFault> {
+        self.check_up()?;
+        let mut inner = self.lock();
+        inner.marks += 1;
+        Ok(Some(u64::try_from(inner.resources).unwrap()))
     }
 
     async fn apply(

@@ -59,7 +59,7 @@ pub(super) struct FoundDatabase {
     /// Its oid.
     pub oid: String,
     /// Its comment.
-    comment: String,
+    pub comment: String,
 }
 
 /// The databases that the integration manages and the provisioner can connect to.
@@ -150,11 +150,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn wants(&self, resource_type: &str) -> bool {
-        self.context
-            .target
-            .connected_resource_types
-            .as_ref()
-            .is_none_or(|types| types.iter().any(|wanted| wanted == resource_type))
+        self.context.wants(resource_type)
     }
 
     async fn add(&mut self, source: Source, oid: &str, comment: &str) -> Result<(), TargetFault> {

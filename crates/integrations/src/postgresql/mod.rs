@@ -23,6 +23,7 @@ mod expire;
 mod fault;
 mod graveyard;
 mod groups;
+mod inventory_mark;
 mod looks;
 mod marker;
 mod names;
@@ -138,6 +139,12 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether resources of this type are to be found.
+    fn wants(&self, resource_type: &str) -> bool {
+        let wanted = self.target.connected_resource_types.as_ref();
+        wanted.is_none_or(|types| types.iter().any(|wanted| wanted == resource_type))
+    }
+
     /// A principal's marker as a string constant.
     #[expect(clippy::unused_self, reason = "reads better at its callers")]
     fn comment(&self, marker: &PrincipalMarker) -> Result<String, TargetFault> {
@@ -162,6 +169,14 @@ impl Integration for PostgreSql {
         pages: &mut dyn DiscoverySink,
     ) -> Result<(), TargetFault> {
         discover::discover(&self.context(target, work)?, pages).await
+    }
+
+    async fn inventory_mark(
+        &self,
+        target: &Target,
+        work: &Work,
+    ) -> Result<Option<u64>, TargetFault> {
+        inventory_mark::inventory_mark(&self.context(target, work)?).await.map(Some)
     }
 
     async fn apply(

@@ -82,6 +82,44 @@ pub async fn discovery_finds_what_there_is(h: &PgHarness) {
     assert!(sink.0.iter().all(|resource| resource.resource_type == "postgresql-schema"));
 }
 
+/// A table, a name, a comment, a role: each moves the mark. Giving and taking access does not.
+pub async fn the_mark_moves_with_what_there_is_and_not_with_access(h: &PgHarness) {
+    let (module, whole) = (h.module(), h.target());
+    // Roles are of the whole server, where other cases make theirs.
+    let mut tables = h.target();
+    tables.connected_resource_types =
+        Some(["database", "schema", "table"].map(|kind| format!("postgresql-{kind}")).into());
+    let mark = async || module.inventory_mark(&tables, &work()).await.unwrap().unwrap();
+    let owner = h.owner();
+    let mut last = mark().await;
+    let session = Session::new();
+    let claim = h.table(&h.main, "orders", "READ_ONLY").await.claim("c", 600);
+    let given = session.desire_login(std::slice::from_ref(&claim), &[]);
+    module.apply(&whole, &work(), &given).await.unwrap();
+    assert_eq!(mark().await, last, "access was given");
+    module.apply(&whole, &work(), &session.desire(&[], &[claim])).await.unwrap();
+    assert_eq!(mark().await, last, "access was taken");
+    for change in [
+        format!("SET ROLE {owner}; CREATE TABLE public.newer (id int); RESET ROLE"),
+        "ALTER TABLE public.newer RENAME TO newest".to_owned(),
+        "COMMENT ON TABLE public.newest IS 'env=prod'".to_owned(),
+        "COMMENT ON SCHEMA public IS 'env=prod'".to_owned(),
+        format!("COMMENT ON DATABASE \"{}\" IS 'env=prod'", h.second),
+        "DROP TABLE public.newest".to_owned(),
+    ] {
+        run(&h.admin, &change).await;
+        let next = mark().await;
+        assert_ne!(next, last, "{change}");
+        assert_eq!(mark().await, next, "{change}");
+        last = next;
+    }
+    let before = module.inventory_mark(&whole, &work()).await.unwrap();
+    let role = format!("{}_marked", h.main);
+    run(&h.admin, &format!("CREATE ROLE \"{role}\"")).await;
+    assert_ne!(module.inventory_mark(&whole, &work()).await.unwrap(), before);
+    run(&h.admin, &format!("DROP ROLE \"{role}\"")).await;
+}
+
 /// The least-privilege provisioner is enough; what is wrong is said in words.
 pub async fn validate_says_what_is_missing(h: &PgHarness) {
     let findings = h.module().validate(&h.target(), &work()).await.unwrap();

@@ -95,6 +95,7 @@ on_both_versions! {
     an_object_that_cannot_be_moved_is_left_over => objects::an_object_that_cannot_be_moved_is_left_over;
     what_a_member_makes_as_the_group_is_moved => objects::what_a_member_makes_as_the_group_is_moved;
     discovery_finds_what_there_is => inventory::discovery_finds_what_there_is;
+    the_mark_moves_with_what_there_is_and_not_with_access => inventory::the_mark_moves_with_what_there_is_and_not_with_access;
     validate_says_what_is_missing => inventory::validate_says_what_is_missing;
 }
 

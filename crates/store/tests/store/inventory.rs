@@ -29,6 +29,7 @@ on_both! {
     an_integration_is_read_back_as_written,
     a_resource_keeps_its_id_and_user_tags_through_discovery_runs,
     f09_a_run_that_did_not_reach_its_end_calls_nothing_gone,
+    changes_between_runs_come_and_go_and_a_run_under_way_keeps_them,
     a_thousand_resources_go_in_and_are_filtered,
     permissions_are_replaced_as_a_whole,
     deleting_an_integration_takes_its_inventory_and_secret_along,
@@ -187,6 +188,43 @@ async fn f09_a_run_that_did_not_reach_its_end_calls_nothing_gone(ground: Ground)
             assert!(tx.abandon_sync(&shop.id).await?);
             assert!(tx.finish_sync(&shop.id, &newer).await.is_err());
             assert_eq!(tx.resources_of(&shop.id, "postgresql-table").await?.len(), 2);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn changes_between_runs_come_and_go_and_a_run_under_way_keeps_them(ground: Ground) {
+    let (shop, other) = (ground.add_integration("shop").await, ground.add_integration("o").await);
+    let named = |name: &str| table(name).source_id;
+    ground
+        .store
+        .write(async |tx| -> Result<()> {
+            for integration in [&shop.id, &other.id] {
+                let run = tx.begin_sync(integration).await?;
+                tx.record_found(integration, &run, &[table("orders"), table("users")]).await?;
+                tx.finish_sync(integration, &run).await?;
+            }
+            let gone = [named("users"), named("nothing")];
+            tx.record_changes(&shop.id, &[table("later")], &gone).await?;
+            let names = |found: Vec<latchkey_domain::inventory::Resource>| {
+                let mut names: Vec<String> = found.into_iter().map(|one| one.name).collect();
+                names.sort_unstable();
+                names
+            };
+            let present = tx.resources_of(&shop.id, "postgresql-table").await?;
+            assert_eq!(names(present), ["later", "orders"]);
+            let users = tx.find_resource(&ResourceId::derive(&shop.id, &named("users"))).await?;
+            assert_eq!(users.unwrap().status, ResourceStatus::Deleted);
+            assert_eq!(tx.resources_of(&other.id, "postgresql-table").await?.len(), 2);
+
+            // What is told while a run is under way is seen by it.
+            let run = tx.begin_sync(&shop.id).await?;
+            tx.record_found(&shop.id, &run, &[table("orders")]).await?;
+            tx.record_changes(&shop.id, &[table("during")], &[]).await?;
+            tx.finish_sync(&shop.id, &run).await?;
+            let present = tx.resources_of(&shop.id, "postgresql-table").await?;
+            assert_eq!(names(present), ["during", "orders"]);
             Ok(())
         })
         .await
