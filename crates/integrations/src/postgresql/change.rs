@@ -270,9 +270,6 @@ impl Change<'_> {
             claims,
         };
         let mut sql = role_statement(&role, state, &marker, login)?;
-        if state.is_none_or(|state| !state.reachable) {
-            sql += &join_self(control, &role);
-        }
         sql += &memberships;
         let cut = if state.is_none() {
             None
@@ -281,6 +278,9 @@ impl Change<'_> {
         } else {
             pending.map(Cut::Before)
         };
+        if cut.is_some() && state.is_some_and(|state| !state.reachable) {
+            sql += &join_self(control, &role);
+        }
         Ok(Statements { sql, marker, takes: any_left_over, cut })
     }
 

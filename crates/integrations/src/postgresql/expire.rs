@@ -23,7 +23,7 @@ use super::{
     marker::{MarkedClaim, Marker, PrincipalMarker, State},
     principal::{LOOK_STATEMENTS, Stop, Who, lock_sql, look, look_sql, timestamp},
     quote,
-    revoke::{Begun, begin_end, finish},
+    revoke::{Begun, begin_end, finish, join_self},
     sessions,
     turns::Turn,
 };
@@ -362,6 +362,9 @@ async fn expire_part(context: &Context<'_>, found: &Marked) -> Result<Option<Exp
         if ended && !is_kept(*oid) && membership.revocable {
             sql += &format!("REVOKE {} FROM {role};", quote::ident(&membership.name)?);
         }
+    }
+    if !sql.is_empty() && !state.reachable {
+        sql += &join_self(control, &role);
     }
     // What is still there stays in the marker, so that the next sweep tries again.
     let answers = control.batch(work, &(sql + &look_sql(control, &who.principal)?)).await?;

@@ -209,6 +209,9 @@ async fn close(
 }
 
 /// Makes the provisioner a member of a principal, which ending its sessions takes.
+///
+/// Not before that: a server works out anew what all the memberships of a role come to whenever
+/// any membership changes, and with thousands of them that is what it would spend its time on.
 pub(super) fn join_self(control: &Connection, role: &str) -> String {
     if control.has_membership_options() {
         format!("GRANT {role} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE;")
