@@ -28,6 +28,7 @@ use latchkey_app::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use crate::{body::Reply, calls, error::ApiError};
 
@@ -160,7 +161,8 @@ async fn answer<T: Serialize + Send + 'static>(
     let second = pages.try_next().await?;
     let is_short = second.is_none();
     ahead.extend(second.into_iter().flatten());
-    let mut writing = Writing { open: frame.open, frame, rows: 0, ahead, rest: Some(pages) };
+    let rest = if is_short { pages } else { read_ahead(pages) };
+    let mut writing = Writing { open: frame.open, frame, rows: 0, ahead, rest: Some(rest) };
     // One page: an ordinary answer, with its length.
     let body = if is_short {
         let mut text = writing.rows_ahead().map_err(|_| ApiError::internal())?;
@@ -170,6 +172,26 @@ async fn answer<T: Serialize + Send + 'static>(
         Body::from_stream(body(writing))
     };
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// The same pages, the next of which is read while one is written. Ends with an error if the
+/// reading ends without having said that this was all.
+fn read_ahead<T: Send + 'static>(mut pages: Pages<T>) -> Pages<T> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let page = pages.try_next().await;
+            let is_last = !matches!(page, Ok(Some(_)));
+            // Nobody reads on: the caller went away.
+            if sender.send(page).await.is_err() || is_last {
+                break;
+            }
+        }
+    });
+    Box::pin(stream::try_unfold(receiver, async |mut receiver| {
+        let page = receiver.recv().await.unwrap_or_else(|| Err(ApiError::internal()))?;
+        Ok(page.map(|page| (page, receiver)))
+    }))
 }
 
 /// The text in chunks, a page each.

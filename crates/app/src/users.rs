@@ -105,7 +105,7 @@ pub async fn disable_user(app: &App, actor: &Actor, reference: &str) -> Result<U
         .await
 }
 
-/// Lists users in order of creation.
+/// Lists users in order of creation, with what is known about them.
 pub async fn list_users(
     app: &App,
     actor: &Actor,
@@ -113,6 +113,30 @@ pub async fn list_users(
     page: &PageRequest,
 ) -> Result<Page<UserView>, AppError> {
     actor.require(Operation::ReadUsers)?;
+    app.store()
+        .read(async |tx| {
+            let page = page_of_users(tx, query, page).await?;
+            Ok(Page { items: views(tx, page.items).await?, next: page.next })
+        })
+        .await
+}
+
+/// Lists the accounts of users in order of creation, without what is known about the people.
+pub async fn list_accounts(
+    app: &App,
+    actor: &Actor,
+    query: UsersQuery,
+    page: &PageRequest,
+) -> Result<Page<User>, AppError> {
+    actor.require(Operation::ReadUsers)?;
+    app.store().read(async |tx| Ok(page_of_users(tx, query, page).await?)).await
+}
+
+async fn page_of_users(
+    tx: &mut Tx,
+    query: UsersQuery,
+    page: &PageRequest,
+) -> Result<Page<User>, StoreError> {
     let filter = UserFilter {
         first_name: query.first_name,
         last_name: query.last_name,
@@ -121,13 +145,8 @@ pub async fn list_users(
         source_integration_name: query.source_integration_name,
         ..UserFilter::default()
     };
-    app.store()
-        .read(async |tx| {
-            let rows = tx.list_users(&filter, &page.query()).await?;
-            let page = page.page(rows, |user| PageKey::new(user.created_at, user.id.as_str()));
-            Ok(Page { items: views(tx, page.items).await?, next: page.next })
-        })
-        .await
+    let rows = tx.list_users(&filter, &page.query()).await?;
+    Ok(page.page(rows, |user| PageKey::new(user.created_at, user.id.as_str())))
 }
 
 /// Reads one user by id or address.

@@ -146,7 +146,7 @@ impl ActivityUnitQuery {
 
 impl ActivityQuery {
     /// Whether nothing can pass: a filter without values.
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lists().into_iter().any(|(_, values)| values.is_empty())
     }
 
@@ -237,7 +237,7 @@ impl ActivityQuery {
     }
 
     /// The statement that finds a page of requests.
-    fn places(&self, page: &PageQuery) -> Sql {
+    pub(crate) fn places(&self, page: &PageQuery) -> Sql {
         let lists = self.lists();
         let mut walks: Vec<(&str, &[&str])> = Vec::new();
         if let Some((columns, values)) = lists.first() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use latchkey_domain::{
-    flow::{AccessFlow, FlowPolicy, FlowTarget},
+    flow::{AccessFlow, FlowPolicy, FlowTarget, MatchOperator},
     ids::{AccessScopeId, BundleId, FlowId, GroupId, IntegrationId},
 };
 
@@ -55,6 +55,11 @@ fn references(policy: &FlowPolicy) -> BTreeSet<(&'static str, String)> {
         if let Some(source) = &condition.source_integration_id {
             named.insert((INTEGRATION, source.as_str().to_owned()));
         }
+        let compares_ids = matches!(condition.operator(), MatchOperator::Is | MatchOperator::IsNot);
+        let pinned = condition.pinned_ids.iter().flatten().count();
+        if compares_ids && pinned < condition.values().len() {
+            named.insert((WAITING, condition.attribute_type.clone()));
+        }
         if condition.attribute_type.eq_ignore_ascii_case("group") {
             let pinned = condition.pinned_ids.iter().flatten();
             for id in pinned.chain(condition.values()) {
@@ -69,6 +74,10 @@ const INTEGRATION: &str = "integration";
 const BUNDLE: &str = "bundle";
 const ACCESS_SCOPE: &str = "access_scope";
 const GROUP: &str = "group";
+/// Has a condition on such an attribute with a value that no identity was known for.
+const WAITING: &str = "waiting";
+/// What such a condition is on, in rows of before that was noted.
+const ANY_TYPE: &str = "*";
 
 impl Tx {
     /// Adds a flow. A taken name is a duplicate.
@@ -192,6 +201,22 @@ impl Tx {
         id: &AccessScopeId,
     ) -> Result<Vec<AccessFlow>> {
         self.flows_naming(ACCESS_SCOPE, id.as_str()).await
+    }
+
+    /// Flows with a condition on one of these kinds of attributes that names somebody or something
+    /// not known when the flow was written; oldest first.
+    pub async fn flows_waiting_for(
+        &mut self,
+        attribute_types: &BTreeSet<&str>,
+    ) -> Result<Vec<AccessFlow>> {
+        let kinds = attribute_types.iter().copied().chain([ANY_TYPE]);
+        let mut sql = Sql::new(&format!(
+            "SELECT {COLUMNS} FROM access_flows f WHERE f.id IN \
+             (SELECT n.flow_id FROM flow_references n WHERE TRUE"
+        ));
+        sql.and_eq("n.kind", Some(WAITING)).and_in("n.ref_id", kinds).push(")");
+        PageQuery::all().apply(&mut sql, "f.created_at", "f.id");
+        self.rows(sql, read_flow).await
     }
 
     async fn flows_naming(&mut self, kind: &str, id: &str) -> Result<Vec<AccessFlow>> {

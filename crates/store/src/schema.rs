@@ -29,7 +29,12 @@ pub(crate) const STEPS: &[Step] = &[
         sql: include_str!("../migrations/0009_filed_by_admin.sql"),
     },
     Step { version: 10, name: "reports", sql: include_str!("../migrations/0010_reports.sql") },
+    Step {
+        version: 11,
+        name: "waiting_conditions",
+        sql: include_str!("../migrations/0011_waiting_conditions.sql"),
+    },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 10;
+pub(crate) const LATEST: i64 = 11;

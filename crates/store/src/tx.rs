@@ -89,10 +89,9 @@ impl Store {
         f: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut tx = self.begin(&self.0.readers, SqliteTransactionMode::Deferred).await?;
-        let outcome = f(&mut tx).await;
-        // Nothing was written, so whether the end arrives changes nothing.
-        let _ = tx.conn.rollback().await;
-        outcome
+        // Dropped, it is rolled back before its connection is used again; nothing was written, so
+        // nobody has to wait for that.
+        f(&mut tx).await
     }
 
     /// Runs `f` and commits if it returns `Ok`; undoes everything if it returns an error. What

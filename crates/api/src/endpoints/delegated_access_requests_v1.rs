@@ -6,7 +6,7 @@ use aide::axum::{ApiRouter, routing::get_with};
 use axum::extract::State;
 use latchkey_app::{
     Actor, App,
-    requests::{self, RequestView},
+    requests::{self, RequestOverview},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,9 +80,9 @@ pub struct DelegatedAccessRequest {
 }
 
 impl DelegatedAccessRequest {
-    fn seen_by(actor: &Actor, view: RequestView) -> Self {
-        let grantee = UserRef::from(&view.grantee);
-        let request = AccessRequest::seen_by(actor, view);
+    fn seen_by(actor: &Actor, seen: RequestOverview) -> Self {
+        let grantee = UserRef::from(&seen.grantee);
+        let request = AccessRequest::seen_by(actor, seen);
         Self {
             id: request.id,
             status: request.status,
@@ -127,5 +127,5 @@ async fn read(
     Id(id): Id,
 ) -> Result<Reply<DelegatedAccessRequest>, ApiError> {
     let view = requests::get_delegated_request(&app, &actor, &id).await?;
-    Ok(Reply(DelegatedAccessRequest::seen_by(&actor, view)))
+    Ok(Reply(DelegatedAccessRequest::seen_by(&actor, view.into())))
 }

@@ -4,8 +4,9 @@ use aide::axum::{ApiRouter, routing::get_with};
 use axum::extract::State;
 use latchkey_app::{
     App,
-    users::{UserView, UsersQuery, get_user, list_users},
+    users::{UsersQuery, get_user, list_accounts},
 };
+use latchkey_domain::people;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -54,9 +55,8 @@ pub struct User {
     pub active: bool,
 }
 
-impl From<UserView> for User {
-    fn from(view: UserView) -> Self {
-        let user = view.user;
+impl From<people::User> for User {
+    fn from(user: people::User) -> Self {
         Self {
             active: user.is_active(),
             id: user.id.into(),
@@ -73,7 +73,7 @@ async fn list(
 ) -> Result<WholeList<User>, ApiError> {
     WholeList::of(pages((app, actor), |held, page| async move {
         let (app, actor) = &*held;
-        Ok(list_users(app, actor, UsersQuery::default(), &page).await?.map(User::from))
+        Ok(list_accounts(app, actor, UsersQuery::default(), &page).await?.map(User::from))
     }))
     .await
 }
@@ -83,5 +83,5 @@ async fn read(
     May(actor, ..): May<ReadUsers>,
     Id(id): Id,
 ) -> Result<Reply<User>, ApiError> {
-    Ok(Reply(get_user(&app, &actor, &id).await?.into()))
+    Ok(Reply(get_user(&app, &actor, &id).await?.user.into()))
 }

@@ -13,7 +13,7 @@ use latchkey_domain::{
         GROUP, MANAGER, OWNER, USER, WEBHOOK, names_attribute, names_group, names_user,
     },
 };
-use latchkey_store::{PageQuery, StoreError, Tx};
+use latchkey_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::{error::AppError, trail, users};
@@ -53,7 +53,16 @@ pub(crate) enum NewIdentity<'a> {
     Attribute(&'a AttributeValue),
 }
 
-impl NewIdentity<'_> {
+impl<'a> NewIdentity<'a> {
+    /// The kinds of conditions that can mean it.
+    fn attribute_types(&self) -> Vec<&'a str> {
+        match self {
+            Self::User(_) => vec![USER, MANAGER],
+            Self::Group(_) => vec![GROUP],
+            Self::Attribute(identity) => vec![identity.attribute_type.as_str()],
+        }
+    }
+
     /// The identity's id, if `value` of this condition means it.
     fn meant_by(self, value: &str, condition: &Condition) -> Option<String> {
         match (self, condition.attribute_type.as_str()) {
@@ -80,7 +89,8 @@ pub(crate) async fn pin_waiting_conditions(
     if identities.is_empty() {
         return Ok(());
     }
-    for mut flow in tx.list_flows(&PageQuery::all()).await? {
+    let kinds = identities.iter().flat_map(NewIdentity::attribute_types).collect();
+    for mut flow in tx.flows_waiting_for(&kinds).await? {
         let pinned: Vec<Value> = conditions_mut(&mut flow.policy)
             .filter(|condition| pinnable(condition))
             .flat_map(|condition| pin_waiting(condition, identities))

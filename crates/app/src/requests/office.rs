@@ -14,13 +14,13 @@ use latchkey_domain::{
     provisioning::Receipt,
     request::RequestState,
 };
-use latchkey_store::{ActivityQuery, ActivityRequest, ActivityUnit, PageKey, Tx, Wake};
+use latchkey_store::{ActivityQuery, PageKey, RequestLine, Tx, Wake};
 
 use super::{
     filing::{Filing, RequestAccess, check_command, file},
     people::find_person,
     reading::{find_by_reference, number_of},
-    view::{RequestView, UnitView, by_request},
+    view::{RequestView, UnitView},
 };
 use crate::{
     Actor, App, Operation, Page, PageRequest, crash_points,
@@ -119,15 +119,9 @@ pub async fn list_requests(
                 None => None,
             };
             let query = ActivityQuery { from, grantee_ids, ..ActivityQuery::default() };
-            let found = tx.list_activity(&query, &page.query()).await?;
+            let found = tx.list_request_lines(&query, &page.query()).await?;
             let page = page.page(found, |one| PageKey::new(one.created_at, one.id.as_str()));
-            let ids: Vec<RequestId> = page.items.iter().map(|one| one.id.clone()).collect();
-            let units = tx.activity_units(&ids).await?;
-            let mut units = by_request(units, |unit| unit.request_id.clone());
-            let items = page.items.into_iter().map(|request| {
-                let units = units.remove(&request.id).unwrap_or_default();
-                summary(request, &units)
-            });
+            let items = page.items.into_iter().map(RequestSummary::try_from);
             Ok(Page { items: items.collect::<Result<_, _>>()?, next: page.next })
         })
         .await
@@ -413,18 +407,23 @@ fn name_members(mut error: AppError, pairs: &[Pair]) -> AppError {
     error
 }
 
-fn summary(request: ActivityRequest, units: &[ActivityUnit]) -> Result<RequestSummary, AppError> {
-    let first = units.first().ok_or_else(|| AppError::internal("a request without units"))?;
-    Ok(RequestSummary {
-        id: request.id,
-        number: request.number,
-        grantee_id: request.grantee_id,
-        state: request.state,
-        integration_id: first.integration_id.clone(),
-        resource_ids: each_once(units.iter().map(|unit| &unit.resource_id)),
-        permissions: each_once(units.iter().map(|unit| &unit.permission)),
-        justification: request.justification,
-    })
+impl TryFrom<RequestLine> for RequestSummary {
+    type Error = AppError;
+
+    fn try_from(line: RequestLine) -> Result<Self, AppError> {
+        let first = line.entitlements.first();
+        let first = first.ok_or_else(|| AppError::internal("a request without entitlements"))?;
+        Ok(Self {
+            integration_id: first.integration_id.clone(),
+            resource_ids: each_once(line.entitlements.iter().map(|one| &one.resource_id)),
+            permissions: each_once(line.entitlements.iter().map(|one| &one.permission)),
+            id: line.id,
+            number: line.number,
+            grantee_id: line.grantee_id,
+            state: line.state,
+            justification: line.justification,
+        })
+    }
 }
 
 impl TryFrom<RequestView> for RequestSummary {

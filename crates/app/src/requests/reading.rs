@@ -9,6 +9,7 @@ use latchkey_store::{PageKey, RequestFilter, Tx};
 
 use super::{
     deciding::{with_deciders, with_deciders_of},
+    overview::{RequestOverview, overviews},
     view::{RequestView, UnitView, view, views},
 };
 use crate::{Actor, App, Operation, Page, PageRequest, error::AppError};
@@ -49,10 +50,10 @@ pub async fn list_my_requests(
     actor: &Actor,
     query: &MyRequestsQuery,
     page: &PageRequest,
-) -> Result<Page<RequestView>, AppError> {
+) -> Result<Page<RequestOverview>, AppError> {
     actor.require(Operation::ReadOwnRequests)?;
     app.store()
-        .read(async |tx: &mut Tx| -> Result<Page<RequestView>, AppError> {
+        .read(async |tx: &mut Tx| -> Result<Page<RequestOverview>, AppError> {
             let requestor = match &query.requestor {
                 None => actor.user.id.clone(),
                 Some(text) => match super::people::find_person(tx, text).await? {
@@ -68,7 +69,8 @@ pub async fn list_my_requests(
                 ..RequestFilter::default()
             };
             let rows = tx.list_requests(&filter, &page.query()).await?;
-            page_of_views(tx, page.page(rows, key_of)).await
+            let page = page.page(rows, key_of);
+            Ok(Page { items: overviews(tx, actor, page.items).await?, next: page.next })
         })
         .await
 }
@@ -127,10 +129,10 @@ pub async fn list_delegated_requests(
     grantee: Option<&str>,
     states: &[RequestState],
     page: &PageRequest,
-) -> Result<Page<RequestView>, AppError> {
+) -> Result<Page<RequestOverview>, AppError> {
     actor.require(Operation::ReadOwnRequests)?;
     app.store()
-        .read(async |tx: &mut Tx| -> Result<Page<RequestView>, AppError> {
+        .read(async |tx: &mut Tx| -> Result<Page<RequestOverview>, AppError> {
             let grantee = match grantee {
                 None => None,
                 Some(text) => match super::people::find_person(tx, text).await? {
@@ -147,7 +149,8 @@ pub async fn list_delegated_requests(
                 ..RequestFilter::default()
             };
             let rows = tx.list_requests(&filter, &page.query()).await?;
-            page_of_views(tx, page.page(rows, key_of)).await
+            let page = page.page(rows, key_of);
+            Ok(Page { items: overviews(tx, actor, page.items).await?, next: page.next })
         })
         .await
 }

@@ -129,7 +129,7 @@ pub(super) async fn views(
     requests.into_iter().map(view).collect()
 }
 
-fn distinct<'a, T: Ord + Clone + 'a>(values: impl Iterator<Item = &'a T>) -> Vec<T> {
+pub(super) fn distinct<'a, T: Ord + Clone + 'a>(values: impl Iterator<Item = &'a T>) -> Vec<T> {
     let values: BTreeSet<&T> = values.collect();
     values.into_iter().cloned().collect()
 }

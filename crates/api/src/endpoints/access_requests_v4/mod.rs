@@ -151,7 +151,7 @@ impl From<AccessRequestCreate> for RequestAccess {
 }
 
 fn seen_by(actor: &Actor, views: Vec<RequestView>) -> Reply<Vec<AccessRequest>> {
-    Reply(views.into_iter().map(|view| AccessRequest::seen_by(actor, view)).collect())
+    Reply(views.into_iter().map(|view| AccessRequest::seen_by(actor, view.into())).collect())
 }
 
 async fn list(
@@ -180,7 +180,7 @@ async fn read(
     Id(id): Id,
 ) -> Result<Reply<AccessRequest>, ApiError> {
     let view = requests::get_my_request(&app, &actor, &id).await?;
-    Ok(Reply(AccessRequest::seen_by(&actor, view)))
+    Ok(Reply(AccessRequest::seen_by(&actor, view.into())))
 }
 
 async fn entitlements(

@@ -1,12 +1,12 @@
 //! The wire shapes of access requests, v4.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use latchkey_app::{
     Actor,
-    requests::{RequestView, UnitView},
+    requests::{RequestOverview, RequestPart, UnitView},
 };
-use latchkey_domain::people::User;
+use latchkey_domain::{ids::IntegrationId, people::User};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -57,22 +57,21 @@ pub struct AccessGroup {
 
 impl AccessRequest {
     /// A request as `actor` sees it.
-    pub(crate) fn seen_by(actor: &Actor, view: RequestView) -> Self {
-        let access_groups = access_groups(&view);
-        let request = view.request;
+    pub(crate) fn seen_by(actor: &Actor, seen: RequestOverview) -> Self {
+        let request = seen.request;
         let unless_caller = |user: &User| (user.id != actor.user.id).then(|| UserRef::from(user));
         Self {
-            requestor: unless_caller(&view.requestor),
-            grantee: unless_caller(&view.grantee),
+            requestor: unless_caller(&seen.requestor),
+            grantee: unless_caller(&seen.grantee),
             status: request.state.wire_word().to_owned(),
             duration_in_sec: request.duration_sec.map(seconds32),
             justification: request.justification,
             creation_date: request.created_at.into(),
             revocation_date: request.ended_at.map(Into::into),
             custom_fields: request.custom_fields,
-            access_groups,
+            access_groups: seen.parts.into_iter().map(AccessGroup::from).collect(),
             bundle: request.bundle_id.map(|id| BundleRef {
-                name: view.bundle_name.unwrap_or_else(|| id.to_string()),
+                name: seen.bundle_name.unwrap_or_else(|| id.to_string()),
                 id: id.into(),
             }),
             id: request.id.into(),
@@ -80,16 +79,14 @@ impl AccessRequest {
     }
 }
 
-fn access_groups(view: &RequestView) -> Vec<AccessGroup> {
-    let groups = view.integrations.iter().map(|(id, name)| {
-        let units = view.units.iter().filter(|unit| unit.integration_id == *id);
-        let types: BTreeSet<&str> = units.map(|unit| unit.resource_type.as_str()).collect();
-        AccessGroup {
-            integration: IntegrationRef { id: id.to_string(), name: name.clone() },
-            resource_types: types.into_iter().map(ResourceTypeRef::of).collect(),
+impl From<(IntegrationId, RequestPart)> for AccessGroup {
+    fn from((id, part): (IntegrationId, RequestPart)) -> Self {
+        let types = part.resource_types.iter();
+        Self {
+            integration: IntegrationRef { id: id.into(), name: part.integration_name },
+            resource_types: types.map(|kind| ResourceTypeRef::of(kind)).collect(),
         }
-    });
-    groups.collect()
+    }
 }
 
 /// Ask for a bundle or for entitlements, not both.
