@@ -112,7 +112,8 @@ impl<'a> Held<'a> {
 pub(crate) const STATUSES: [ResourceStatus; 3] =
     [ResourceStatus::Active, ResourceStatus::Error, ResourceStatus::Deleted];
 
-pub(crate) fn status_word(status: ResourceStatus) -> &'static str {
+/// A status as queries spell it.
+pub fn status_word(status: ResourceStatus) -> &'static str {
     match status {
         ResourceStatus::Active => "Active",
         ResourceStatus::Error => "Error",
@@ -123,7 +124,7 @@ pub(crate) fn status_word(status: ResourceStatus) -> &'static str {
 pub(crate) const RISK_WORDS: [&str; 4] = ["low", "medium", "high", "critical"];
 
 /// A level by its word, or by its digit: `1` is the worst.
-pub(crate) fn parse_risk(value: &str) -> Option<RiskLevel> {
+pub fn parse_risk(value: &str) -> Option<RiskLevel> {
     match value {
         "low" | "4" => Some(RiskLevel::Low),
         "medium" | "3" => Some(RiskLevel::Medium),

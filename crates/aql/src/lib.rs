@@ -17,7 +17,7 @@ mod suggest;
 pub use ast::{Condition, Expr, Field, FieldName, Kind, Operator, Query};
 pub use bounds::Bounds;
 pub use diagnostic::{Diagnostic, Span};
-pub use evaluate::Subject;
+pub use evaluate::{Subject, parse_risk, status_word};
 
 /// The longest query, in bytes.
 pub const MAX_BYTES: usize = 8 * 1024;
