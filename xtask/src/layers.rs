@@ -47,7 +47,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
 ];
 
 /// What has no I/O names none of these.
-const PURE: &[&str] = &["latchkey-domain", "latchkey-aql"];
+const PURE: &[&str] = &["latchkey-domain", "latchkey-aql", "latchkey-inventory"];
 const IMPURE: &[&str] =
     &["tokio", "async-trait", "futures", "reqwest", "nix", "getrandom", "rand", "tracing", "axum"];
 
