@@ -1,28 +1,22 @@
 //! What a person may ask for: the union of what the flows that concern the person give.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use latchkey_domain::{
-    bundle::BundleTarget,
-    flow::{AccessFlow, FlowTarget, IntegrationTarget},
-    ids::{AccessScopeId, BundleId, IntegrationId},
-    integration::Integration,
+    flow::AccessFlow,
+    ids::{BundleId, IntegrationId, PermissionId, ResourceId},
     inventory::Entitlement,
-    policy::{
-        selection::is_usable_by,
-        targets::{self, Contents as _, is_grantable},
-    },
+    policy::selection::is_usable_by,
 };
+use latchkey_inventory::{Filter, Position, Snapshot, TextFilter};
 use latchkey_store::{BundleFilter, PageKey, TextMatch, Tx};
 
 use crate::{
     Actor, App, Operation, Page, PageRequest,
-    contents::{Contents, place_of},
     error::AppError,
     flows::named_by_targets,
-    members::{Place, walk},
+    indexed,
     requests::people::{Person, grantee_of},
-    wildcard,
 };
 
 /// Which entitlements to list.
@@ -51,13 +45,6 @@ pub struct AvailableEntitlement {
     pub integration_name: String,
 }
 
-impl AvailableEntitlement {
-    /// Its place in lists.
-    pub(crate) fn key(entitlement: &Entitlement) -> String {
-        format!("{}:{}", entitlement.resource.id, entitlement.permission.id)
-    }
-}
-
 /// A bundle as the portal lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AvailableBundle {
@@ -75,22 +62,21 @@ pub async fn available_entitlements(
     page: &PageRequest,
 ) -> Result<Page<AvailableEntitlement>, AppError> {
     actor.require(Operation::ReadAvailableAccess)?;
-    app.store()
-        .read(async |tx: &mut Tx| -> Result<Page<AvailableEntitlement>, AppError> {
+    let after = page.after.as_ref().map(position).transpose()?;
+    let snapshot = indexed::snapshot(app).await?;
+    let (requestor, grantee) = app
+        .store()
+        .read(async |tx: &mut Tx| -> Result<(Person, Person), AppError> {
             let requestor = Person::of(tx, actor.user.clone()).await?;
             let grantee = grantee_of(tx, &actor.user, query.grantee.as_deref()).await?;
-            let flows = flows_for(tx, &requestor, &grantee).await?;
-            let mut rows = entitlements_of(tx, &flows, query).await?;
-            if let Some(after) = &page.after {
-                rows.retain(|key, _| *key > after.id);
-            }
-            let created_at = jiff::Timestamp::UNIX_EPOCH;
-            let keyed: Vec<(String, AvailableEntitlement)> =
-                rows.into_iter().take(page.limit as usize + 1).collect();
-            let page = page.page(keyed, |(key, _)| PageKey { created_at, id: key.clone() });
-            Ok(page.map(|(_, row)| row))
+            Ok((requestor, grantee))
         })
-        .await
+        .await?;
+    let flows = snapshot.policy().flows_for(requestor.facts(), grantee.facts());
+    let available = snapshot.available(&flows, &query.filter());
+    let rows = available.page(after.as_ref(), page.query().limit as usize);
+    let page = page.page(rows, key);
+    Ok(page.map(|entitlement| AvailableEntitlement::of(&snapshot, entitlement)))
 }
 
 /// Lists the bundles that some flow lets the caller ask for.
@@ -133,92 +119,57 @@ pub(crate) async fn flows_for(
         .collect())
 }
 
-/// The entitlements that `flows` give, by `resource id:permission id`: the union of what their
-/// targets, those of their bundles, and their access scopes cover.
-async fn entitlements_of(
-    tx: &mut Tx,
-    flows: &[AccessFlow],
-    query: &AvailableQuery,
-) -> Result<BTreeMap<String, AvailableEntitlement>, AppError> {
-    let contents = Contents::of(tx, flows.iter().map(|flow| &flow.policy)).await?;
-    let mut parts: Vec<&IntegrationTarget> = Vec::new();
-    let mut scopes: BTreeSet<&AccessScopeId> = BTreeSet::new();
-    for target in flows.iter().flat_map(|flow| &flow.policy.access_targets) {
-        match target {
-            FlowTarget::Integration(target) => parts.push(target),
-            FlowTarget::AccessScope(id) => {
-                scopes.insert(id);
-            }
-            FlowTarget::Bundle(id) => {
-                for target in contents.bundle(id).unwrap_or_default() {
-                    match target {
-                        BundleTarget::Integration(target) => parts.push(target),
-                        BundleTarget::AccessScope(id) => {
-                            scopes.insert(id);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    for target in parts {
-        if query.may_include(&target.integration_id, &target.resource_type) {
-            let covers = |entitlement: &Entitlement| targets::covers(target, entitlement);
-            collect(tx, &place_of(target), query, covers, &mut found).await?;
-        }
-    }
-    for id in scopes {
-        let Some(parsed) = contents.query(id) else { continue };
-        let place =
-            Place { integration: query.integration_id.clone(), ..Place::of_queries([parsed]) };
-        let covers = |entitlement: &Entitlement| {
-            is_grantable(entitlement) && contents.scope_selects(id, entitlement)
-        };
-        collect(tx, &place, query, covers, &mut found).await?;
-    }
-    Ok(found)
+/// Where an entitlement stands in lists.
+pub(crate) fn key(entitlement: &Entitlement) -> PageKey {
+    let Entitlement { resource, permission } = entitlement;
+    let id = format!("{} {} {}", resource.integration_id, resource.id, permission.id);
+    PageKey::new(resource.created_at, id)
 }
 
-/// Adds what is covered at `place` and passes the filters.
-async fn collect(
-    tx: &mut Tx,
-    place: &Place,
-    query: &AvailableQuery,
-    covers: impl Fn(&Entitlement) -> bool,
-    found: &mut BTreeMap<String, AvailableEntitlement>,
-) -> Result<(), AppError> {
-    walk(tx, place, |integration, entitlement| {
-        if query.passes(integration, entitlement) && covers(entitlement) {
-            found.entry(AvailableEntitlement::key(entitlement)).or_insert_with(|| {
-                AvailableEntitlement {
-                    entitlement: entitlement.clone(),
-                    integration_name: integration.name.clone(),
-                }
-            });
-        }
+/// The same place in the index.
+pub(crate) fn position(key: &PageKey) -> Result<Position, AppError> {
+    let mut ids = key.id.split(' ');
+    let (Some(integration), Some(resource), Some(permission)) =
+        (ids.next(), ids.next(), ids.next())
+    else {
+        return Err(AppError::invalid("page_token", "is of an older list; begin it anew"));
+    };
+    Ok(Position {
+        integration_id: IntegrationId::new(integration),
+        created_at: key.created_at,
+        resource_id: ResourceId::new(resource),
+        permission_id: PermissionId::new(permission),
     })
-    .await?;
-    Ok(())
+}
+
+impl AvailableEntitlement {
+    /// With the name of its integration.
+    pub(crate) fn of(snapshot: &Snapshot, entitlement: Entitlement) -> Self {
+        let integration = &entitlement.resource.integration_id;
+        let segment = snapshot.segment(integration);
+        let integration_name = segment
+            .map_or_else(|| integration.to_string(), |known| known.integration_name().to_owned());
+        Self { entitlement, integration_name }
+    }
 }
 
 impl AvailableQuery {
-    /// Whether resources of this type in this integration can pass.
-    fn may_include(&self, integration: &IntegrationId, resource_type: &String) -> bool {
-        self.integration_id.as_ref().is_none_or(|id| id == integration)
-            && (self.resource_type_ids.is_empty() || self.resource_type_ids.contains(resource_type))
+    fn filter(&self) -> Filter {
+        Filter {
+            integration_id: self.integration_id.clone(),
+            integration_name: self.integration_name.as_ref().map(text_filter),
+            resource_types: self.resource_type_ids.clone(),
+            resource_name: self.resource_name.as_ref().map(text_filter),
+            permission_names: self.permission_names.iter().map(text_filter).collect(),
+        }
     }
+}
 
-    fn passes(&self, integration: &Integration, entitlement: &Entitlement) -> bool {
-        let fits = |wanted: Option<&TextMatch>, name: &str| {
-            wanted.is_none_or(|wanted| wildcard::matches(wanted, name))
-        };
-        let Entitlement { resource, permission } = entitlement;
-        let names = &self.permission_names;
-        self.may_include(&integration.id, &resource.resource_type)
-            && fits(self.integration_name.as_ref(), &integration.name)
-            && fits(self.resource_name.as_ref(), &resource.name)
-            && (names.is_empty()
-                || names.iter().any(|wanted| wildcard::matches(wanted, &permission.name)))
+fn text_filter(wanted: &TextMatch) -> TextFilter {
+    match wanted {
+        TextMatch::Exact(text) => TextFilter::Exact(text.clone()),
+        TextMatch::Prefix(text) => TextFilter::Prefix(text.clone()),
+        TextMatch::Suffix(text) => TextFilter::Suffix(text.clone()),
+        TextMatch::Contains(text) => TextFilter::Contains(text.clone()),
     }
 }

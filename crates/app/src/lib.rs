@@ -35,6 +35,7 @@ pub mod crash_points;
 pub mod error;
 pub mod flows;
 pub mod groups;
+mod indexed;
 pub mod integrations;
 pub mod inventory_view;
 pub mod jobs;
@@ -65,6 +66,9 @@ pub use error::{AppError, ErrorKind, FieldError};
 pub use paging::{Page, PageRequest};
 
 use connector_protocol::{Arriving, SealedSecrets};
+use indexed::Indexed;
+
+pub use indexed::keep_index_current;
 
 /// What every use case works with: the store, the clock, randomness and the configuration.
 /// Cheap to clone.
@@ -80,6 +84,7 @@ struct Inner {
     crash_points: OnceLock<Arc<dyn CrashPoints>>,
     sealed_secrets: SealedSecrets,
     arriving: Arriving,
+    indexed: Indexed,
 }
 
 impl App {
@@ -96,6 +101,7 @@ impl App {
             crash_points,
             sealed_secrets: SealedSecrets::default(),
             arriving: Arriving::default(),
+            indexed: Indexed::default(),
         }))
     }
 
@@ -127,6 +133,11 @@ impl App {
     /// Results of connectors that wait to be stored.
     pub(crate) fn arriving(&self) -> &Arriving {
         &self.0.arriving
+    }
+
+    /// The inventory and policy in memory.
+    pub(crate) fn indexed(&self) -> &Indexed {
+        &self.0.indexed
     }
 
     /// Has `crash_points` told of every point between two effects. The first call counts.

@@ -103,8 +103,3 @@ pub(crate) async fn walk(
     }
     Ok(())
 }
-
-/// Whether the query selects the entitlement, by the plain evaluator.
-pub(crate) fn selects(query: &Query, integration: &Integration, entitlement: &Entitlement) -> bool {
-    query.selects(&Subject { entitlement, integration_name: &integration.name })
-}

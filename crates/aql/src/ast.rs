@@ -8,6 +8,14 @@ pub struct Query {
     pub expr: Expr,
 }
 
+impl Query {
+    /// What this query selects and `other` does not.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self { expr: Expr::And(vec![self.expr.clone(), Expr::Not(Box::new(other.expr.clone()))]) }
+    }
+}
+
 /// A query or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expr {

@@ -148,6 +148,13 @@ async fn start(settled: &Settled, at: &Surroundings) -> Result<Started, Fault> {
     loops.push(tokio::spawn(async move {
         audit::keep_until(&audit_app, audit_stop.cancelled()).await;
     }));
+    let (index_app, index_stop) = (app.clone(), stop.clone());
+    loops.push(tokio::spawn(async move {
+        tokio::select! {
+            () = index_stop.cancelled() => {}
+            () = latchkey_app::keep_index_current(index_app) => {}
+        }
+    }));
     if notifications.mailer.is_none() {
         tracing::info!("No mail server is configured (smtp_host): people are told by no mail.");
     }

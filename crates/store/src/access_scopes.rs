@@ -7,6 +7,7 @@ use crate::{
     page::{PageQuery, TextMatch},
     sql::{CHUNK, Row, Sql, micros, values},
     tx::Tx,
+    wake::Wake,
 };
 
 /// Which access scopes.
@@ -33,6 +34,7 @@ fn read_scope(row: &Row) -> Result<AccessScope> {
 impl Tx {
     /// Adds an access scope. A taken name is a duplicate.
     pub async fn insert_access_scope(&mut self, scope: &AccessScope) -> Result<()> {
+        self.wake_after(Wake::Inventory);
         let mut sql = Sql::new(
             "INSERT INTO access_scopes (id, name, name_lower, description, query, version, \
              created_at, updated_at) VALUES ",
@@ -54,6 +56,7 @@ impl Tx {
     /// Writes an access scope. Raises the version by one, in the argument too;
     /// [`StoreError::Conflict`] if the row's version is not the argument's.
     pub async fn update_access_scope(&mut self, scope: &mut AccessScope) -> Result<()> {
+        self.wake_after(Wake::Inventory);
         let sql = Sql::with(
             "UPDATE access_scopes SET version = version + 1, name = $3, name_lower = $4, \
              description = $5, query = $6, updated_at = $7 WHERE id = $1 AND version = $2",
@@ -112,6 +115,7 @@ impl Tx {
 
     /// Deletes an access scope; false without such a scope.
     pub async fn delete_access_scope(&mut self, id: &AccessScopeId) -> Result<bool> {
+        self.wake_after(Wake::Inventory);
         let sql = Sql::with("DELETE FROM access_scopes WHERE id = $1", values![id.as_str()]);
         Ok(self.exec(sql).await? > 0)
     }

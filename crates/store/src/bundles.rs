@@ -12,6 +12,7 @@ use crate::{
     page::{PageQuery, TextMatch},
     sql::{CHUNK, Row, Sql, json, micros, values},
     tx::Tx,
+    wake::Wake,
 };
 
 /// Which bundles.
@@ -54,6 +55,7 @@ fn references(bundle: &Bundle) -> BTreeSet<(&'static str, &str)> {
 impl Tx {
     /// Adds a bundle. A taken name is a duplicate.
     pub async fn insert_bundle(&mut self, bundle: &Bundle) -> Result<()> {
+        self.wake_after(Wake::Inventory);
         let mut sql = Sql::new(
             "INSERT INTO bundles (id, name, name_lower, targets, version, created_at, updated_at) \
              VALUES ",
@@ -74,6 +76,7 @@ impl Tx {
     /// Writes a bundle. Raises the version by one, in the argument too; [`StoreError::Conflict`]
     /// if the row's version is not the argument's.
     pub async fn update_bundle(&mut self, bundle: &mut Bundle) -> Result<()> {
+        self.wake_after(Wake::Inventory);
         let sql = Sql::with(
             "UPDATE bundles SET version = version + 1, name = $3, name_lower = $4, targets = $5, \
              updated_at = $6 WHERE id = $1 AND version = $2",
@@ -141,6 +144,7 @@ impl Tx {
 
     /// Deletes a bundle; requests keep what was asked through it. False without such a bundle.
     pub async fn delete_bundle(&mut self, id: &BundleId) -> Result<bool> {
+        self.wake_after(Wake::Inventory);
         self.keep_name("bundles", id.as_str()).await?;
         let sql = Sql::with("DELETE FROM bundles WHERE id = $1", values![id.as_str()]);
         Ok(self.exec(sql).await? > 0)

@@ -12,7 +12,12 @@ use crate::{
     page::PageQuery,
     sql::{CHUNK, Row, Sql, json, micros, opt_micros, values},
     tx::Tx,
+    wake::Wake,
 };
+
+/// See [`Tx::policy_mark`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyMark(Vec<(u64, i64, Option<String>)>);
 
 const COLUMNS: &str =
     "f.id, f.name, f.description, f.active, f.policy, f.version, f.created_at, f.updated_at";
@@ -82,6 +87,7 @@ const ANY_TYPE: &str = "*";
 impl Tx {
     /// Adds a flow. A taken name is a duplicate.
     pub async fn insert_flow(&mut self, flow: &AccessFlow) -> Result<()> {
+        self.wake_after(Wake::Inventory);
         let mut sql = Sql::new(
             "INSERT INTO access_flows (id, name, name_lower, description, active, policy, \
              version, created_at, updated_at) VALUES ",
@@ -104,6 +110,7 @@ impl Tx {
     /// Writes a flow. Raises the version by one, in the argument too; [`StoreError::Conflict`]
     /// if the row's version is not the argument's.
     pub async fn update_flow(&mut self, flow: &mut AccessFlow) -> Result<()> {
+        self.wake_after(Wake::Inventory);
         let sql = Sql::with(
             "UPDATE access_flows SET version = version + 1, name = $3, name_lower = $4, \
              description = $5, active = $6, policy = $7, updated_at = $8 \
@@ -166,8 +173,26 @@ impl Tx {
         self.rows(sql, read_flow).await
     }
 
+    /// What flows, bundles and access scopes come to: two that are equal mean that none of them
+    /// changed. Ids grow with time, so whatever came or went shows in a count or in a newest id.
+    pub async fn policy_mark(&mut self) -> Result<PolicyMark> {
+        let mut mark = Vec::new();
+        for table in ["access_flows", "bundles", "access_scopes"] {
+            let sql = Sql::new(&format!(
+                "SELECT COUNT(*) AS n, CAST(COALESCE(SUM(version), 0) AS BIGINT) AS changes, \
+                 MAX(id) AS newest FROM {table}"
+            ));
+            let read = |row: &Row| {
+                Ok((row.count("n")?, row.int("changes")?, row.opt_text("newest")?))
+            };
+            mark.extend(self.rows(sql, read).await?);
+        }
+        Ok(PolicyMark(mark))
+    }
+
     /// Deletes a flow; requests keep what it said, and its name is kept for them. False without such a flow.
     pub async fn delete_flow(&mut self, id: &FlowId) -> Result<bool> {
+        self.wake_after(Wake::Inventory);
         self.keep_name("access_flows", id.as_str()).await?;
         let sql = Sql::with("DELETE FROM access_flows WHERE id = $1", values![id.as_str()]);
         Ok(self.exec(sql).await? > 0)

@@ -17,6 +17,7 @@ use crate::{
     seal::{self, Place, seal},
     sql::{CHUNK, Row, Sql, json, micros, opt_json, opt_micros, values},
     tx::Tx,
+    wake::Wake,
 };
 
 /// Secret values by parameter name.
@@ -90,6 +91,7 @@ fn settings_of(integration: &Integration) -> Result<[Value; 10]> {
 impl Tx {
     /// Adds an integration. A taken name is a duplicate.
     pub async fn insert_integration(&mut self, integration: &Integration) -> Result<()> {
+        self.wake_after(Wake::Inventory);
         let mut values = values![
             integration.id.as_str(),
             integration.integration_type.as_str(),
@@ -117,6 +119,7 @@ impl Tx {
     /// the version by one, in the argument too; [`StoreError::Conflict`] if the row's version
     /// is not the argument's.
     pub async fn update_integration(&mut self, integration: &mut Integration) -> Result<()> {
+        self.wake_after(Wake::Inventory);
         let mut values = values![integration.id.as_str(), integration.version].to_vec();
         values.extend(settings_of(integration)?);
         let sql = Sql::with(
@@ -187,6 +190,7 @@ impl Tx {
     /// Deletes it with its inventory, secret and queued work; history (requests, sessions,
     /// receipts, audit) and its name stay. False without such an integration.
     pub async fn delete_integration(&mut self, id: &IntegrationId) -> Result<bool> {
+        self.wake_after(Wake::Inventory);
         self.delete_tasks_of_integration(id).await?;
         self.keep_name("integrations", id.as_str()).await?;
         let sql = Sql::with("DELETE FROM integrations WHERE id = $1", values![id.as_str()]);

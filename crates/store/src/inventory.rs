@@ -17,6 +17,7 @@ use crate::{
     page::{PageQuery, TextMatch},
     sql::{CHUNK, Row, Sql, json, micros, values},
     tx::Tx,
+    wake::Wake,
 };
 
 /// One discovery run.
@@ -47,6 +48,17 @@ pub struct SyncSummary {
     pub found: u64,
     /// Resources that the run did not see any more.
     pub deleted: u64,
+}
+
+/// How often the inventory of an integration has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryVersion {
+    /// The integration.
+    pub integration_id: IntegrationId,
+    /// Its name now.
+    pub integration_name: String,
+    /// Grows with every change.
+    pub version: i64,
 }
 
 /// Which resources. Every part that is there must hold; empty lists hold for all.
@@ -176,8 +188,9 @@ impl Tx {
             .map(|found| (ResourceId::derive(integration, &found.source_id), found))
             .collect();
         let found: Vec<(ResourceId, &DiscoveredResource)> = found.into_iter().collect();
+        let version = self.next_inventory_version(integration).await?;
         for batch in found.chunks(BATCH) {
-            self.write_resources(integration, run, batch).await?;
+            self.write_resources(integration, run, version, batch).await?;
         }
         Ok(())
     }
@@ -186,11 +199,13 @@ impl Tx {
         &mut self,
         integration: &IntegrationId,
         run: &SyncRunId,
+        version: i64,
         batch: &[(ResourceId, &DiscoveredResource)],
     ) -> Result<()> {
         let mut sql = Sql::new(
             "INSERT INTO resources (id, integration_id, resource_type, source_id, name, \
-             name_lower, path, tags, user_tags, context, status, created_at, seen_run) VALUES ",
+             name_lower, path, tags, user_tags, context, status, created_at, seen_run, version) \
+             VALUES ",
         );
         for (at, (id, found)) in batch.iter().enumerate() {
             sql.push(if at > 0 { ", " } else { "" });
@@ -208,13 +223,19 @@ impl Tx {
                 status_word(ResourceStatus::Active),
                 micros(self.now()),
                 run.0.as_str(),
+                version,
             ]);
         }
+        // A row that is found as it was keeps its version: most of a run changes nothing.
         sql.push(
             " ON CONFLICT (id) DO UPDATE SET resource_type = excluded.resource_type, \
              name = excluded.name, name_lower = excluded.name_lower, path = excluded.path, \
              tags = excluded.tags, context = excluded.context, status = excluded.status, \
-             seen_run = excluded.seen_run",
+             seen_run = excluded.seen_run, version = CASE WHEN \
+             resources.resource_type = excluded.resource_type AND resources.name = excluded.name \
+             AND resources.path = excluded.path AND resources.tags = excluded.tags \
+             AND resources.context = excluded.context AND resources.status = excluded.status \
+             THEN resources.version ELSE excluded.version END",
         );
         self.exec(sql).await?;
         Ok(())
@@ -235,13 +256,15 @@ impl Tx {
             .map(|found| (ResourceId::derive(integration, &found.source_id), found))
             .collect();
         let found: Vec<(ResourceId, &DiscoveredResource)> = found.into_iter().collect();
+        let version = self.next_inventory_version(integration).await?;
         for batch in found.chunks(BATCH) {
-            self.write_resources(integration, &run, batch).await?;
+            self.write_resources(integration, &run, version, batch).await?;
         }
         for ids in gone.chunks(CHUNK) {
-            let sql = "UPDATE resources SET status = $2 WHERE integration_id = $1";
+            let sql = "UPDATE resources SET status = $2, version = $3 WHERE integration_id = $1 \
+                       AND status <> $2";
             let deleted = status_word(ResourceStatus::Deleted);
-            let mut sql = Sql::with(sql, values![integration.as_str(), deleted]);
+            let mut sql = Sql::with(sql, values![integration.as_str(), deleted, version]);
             sql.and_in("source_id", ids.iter().map(String::as_str));
             self.exec(sql).await?;
         }
@@ -262,11 +285,12 @@ impl Tx {
         if self.exec(sql).await? == 0 {
             return Err(StoreError::Conflict { what: "the discovery run" });
         }
+        let version = self.next_inventory_version(integration).await?;
         let deleted = status_word(ResourceStatus::Deleted);
         let sql = Sql::with(
-            "UPDATE resources SET status = $3 WHERE integration_id = $1 AND seen_run <> $2 \
-             AND status <> $3",
-            values![integration.as_str(), run.0.as_str(), deleted],
+            "UPDATE resources SET status = $3, version = $4 WHERE integration_id = $1 \
+             AND seen_run <> $2 AND status <> $3",
+            values![integration.as_str(), run.0.as_str(), deleted, version],
         );
         let deleted = self.exec(sql).await?;
         let sql = Sql::with(
@@ -282,12 +306,63 @@ impl Tx {
         Ok(self.exec(Sql::with(sql, values![integration.as_str()])).await? > 0)
     }
 
+    /// Counts a change of an integration's inventory. Whoever has counted one holds up the next
+    /// until the end of the transaction, so that changes are seen in the order of their numbers.
+    async fn next_inventory_version(&mut self, integration: &IntegrationId) -> Result<i64> {
+        self.wake_after(Wake::Inventory);
+        let sql = Sql::with(
+            "INSERT INTO inventory_versions (integration_id, version) VALUES ($1, 1) \
+             ON CONFLICT (integration_id) DO UPDATE SET version = inventory_versions.version + 1 \
+             RETURNING version",
+            values![integration.as_str()],
+        );
+        let row = self.row(sql).await?;
+        row.ok_or_else(|| StoreError::corrupt("inventory_versions"))?.int("version")
+    }
+
+    /// How often the inventory of each integration has changed.
+    pub async fn inventory_versions(&mut self) -> Result<Vec<InventoryVersion>> {
+        let sql = "SELECT i.id, i.name, COALESCE(v.version, 0) AS version FROM integrations i \
+                   LEFT JOIN inventory_versions v ON v.integration_id = i.id ORDER BY i.id";
+        self.rows(Sql::new(sql), |row| {
+            Ok(InventoryVersion {
+                integration_id: IntegrationId::new(row.text("id")?),
+                integration_name: row.text("name")?,
+                version: row.int("version")?,
+            })
+        })
+        .await
+    }
+
+    /// A page of the resources that changed after a version, also those that are gone; in order
+    /// of their ids, after the one given.
+    pub async fn resources_changed_since(
+        &mut self,
+        integration: &IntegrationId,
+        version: i64,
+        after: Option<&ResourceId>,
+        limit: u32,
+    ) -> Result<Vec<Resource>> {
+        let mut sql = Sql::with(
+            &format!(
+                "SELECT {COLUMNS} FROM resources r WHERE r.integration_id = $1 AND r.version > $2"
+            ),
+            values![integration.as_str(), version],
+        );
+        if let Some(after) = after {
+            sql.push(" AND r.id > ").bind(after.as_str());
+        }
+        sql.push(" ORDER BY r.id LIMIT ").bind(i64::from(limit));
+        self.rows(sql, read_resource).await
+    }
+
     /// Makes these the integration's permissions.
     pub async fn put_permissions(
         &mut self,
         integration: &IntegrationId,
         permissions: &[Permission],
     ) -> Result<()> {
+        self.next_inventory_version(integration).await?;
         let mut gone = Sql::new("DELETE FROM permissions WHERE TRUE");
         gone.and_eq("integration_id", Some(integration.as_str()));
         if !permissions.is_empty() {
@@ -406,7 +481,13 @@ impl Tx {
         id: &ResourceId,
         tags: &BTreeMap<String, String>,
     ) -> Result<bool> {
-        let sql = "UPDATE resources SET user_tags = $2 WHERE id = $1";
-        Ok(self.exec(Sql::with(sql, values![id.as_str(), json(tags)?])).await? > 0)
+        let sql = "SELECT integration_id FROM resources WHERE id = $1";
+        let Some(row) = self.row(Sql::with(sql, values![id.as_str()])).await? else {
+            return Ok(false);
+        };
+        let integration = IntegrationId::new(row.text("integration_id")?);
+        let version = self.next_inventory_version(&integration).await?;
+        let sql = "UPDATE resources SET user_tags = $2, version = $3 WHERE id = $1";
+        Ok(self.exec(Sql::with(sql, values![id.as_str(), json(tags)?, version])).await? > 0)
     }
 }

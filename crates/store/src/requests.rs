@@ -38,6 +38,37 @@ pub struct RequestFilter {
     pub created_from: Option<Timestamp>,
 }
 
+impl RequestFilter {
+    /// Appends the conditions on `requests r`.
+    pub(crate) fn apply(&self, sql: &mut Sql) {
+        sql.and_eq("r.requestor_id", self.requestor.as_ref().map(UserId::as_str));
+        sql.and_eq("r.grantee_id", self.grantee.as_ref().map(UserId::as_str));
+        if let Some(user) = &self.either {
+            sql.push(" AND (r.requestor_id = ").bind(user.as_str());
+            sql.push(" OR r.grantee_id = ").bind(user.as_str()).push(")");
+        }
+        sql.push(match self.delegated {
+            Some(true) => " AND r.requestor_id <> r.grantee_id",
+            Some(false) => " AND r.requestor_id = r.grantee_id",
+            None => "",
+        });
+        sql.and_in("r.state", self.states.iter().map(|state| state.as_str()));
+        sql.and_eq("r.flow_id", self.flow.as_ref().map(FlowId::as_str));
+        sql.and_eq("r.bundle_id", self.bundle.as_ref().map(BundleId::as_str));
+        if let Some(integration) = &self.integration {
+            sql.push(" AND EXISTS (SELECT n.id FROM request_units n WHERE n.request_id = r.id");
+            sql.and_eq("n.integration_id", Some(integration.as_str())).push(")");
+        }
+        if let Some(user) = &self.decided_by {
+            sql.push(" AND EXISTS (SELECT a.id FROM approvals a WHERE a.request_id = r.id");
+            sql.and_eq("a.approver_id", Some(user.as_str())).push(")");
+        }
+        if let Some(from) = self.created_from {
+            sql.push(" AND r.created_at >= ").bind(micros(from));
+        }
+    }
+}
+
 const COLUMNS: &str = "r.id, r.number, r.requestor_id, r.grantee_id, r.flow_id, r.flow_version, \
      r.flow_policy, r.bundle_id, r.state, r.state_reason, r.justification, r.duration_sec, \
      r.duration_was_asked, r.custom_fields, r.digest, r.created_at, r.decided_at, r.ends_at, \
@@ -223,31 +254,7 @@ impl Tx {
         page: &PageQuery,
     ) -> Result<Vec<AccessRequest>> {
         let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM requests r WHERE TRUE"));
-        sql.and_eq("r.requestor_id", filter.requestor.as_ref().map(UserId::as_str));
-        sql.and_eq("r.grantee_id", filter.grantee.as_ref().map(UserId::as_str));
-        if let Some(user) = &filter.either {
-            sql.push(" AND (r.requestor_id = ").bind(user.as_str());
-            sql.push(" OR r.grantee_id = ").bind(user.as_str()).push(")");
-        }
-        sql.push(match filter.delegated {
-            Some(true) => " AND r.requestor_id <> r.grantee_id",
-            Some(false) => " AND r.requestor_id = r.grantee_id",
-            None => "",
-        });
-        sql.and_in("r.state", filter.states.iter().map(|state| state.as_str()));
-        sql.and_eq("r.flow_id", filter.flow.as_ref().map(FlowId::as_str));
-        sql.and_eq("r.bundle_id", filter.bundle.as_ref().map(BundleId::as_str));
-        if let Some(integration) = &filter.integration {
-            sql.push(" AND EXISTS (SELECT n.id FROM request_units n WHERE n.request_id = r.id");
-            sql.and_eq("n.integration_id", Some(integration.as_str())).push(")");
-        }
-        if let Some(user) = &filter.decided_by {
-            sql.push(" AND EXISTS (SELECT a.id FROM approvals a WHERE a.request_id = r.id");
-            sql.and_eq("a.approver_id", Some(user.as_str())).push(")");
-        }
-        if let Some(from) = filter.created_from {
-            sql.push(" AND r.created_at >= ").bind(micros(from));
-        }
+        filter.apply(&mut sql);
         page.apply(&mut sql, "r.created_at", "r.id");
         self.rows(sql, read_request).await
     }

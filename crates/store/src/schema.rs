@@ -34,7 +34,12 @@ pub(crate) const STEPS: &[Step] = &[
         name: "waiting_conditions",
         sql: include_str!("../migrations/0011_waiting_conditions.sql"),
     },
+    Step {
+        version: 12,
+        name: "inventory_versions",
+        sql: include_str!("../migrations/0012_inventory_versions.sql"),
+    },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 11;
+pub(crate) const LATEST: i64 = 12;

@@ -51,29 +51,6 @@ fn read_unit(row: &Row) -> Result<RequestUnit> {
     })
 }
 
-/// Where units of a request are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitPlace {
-    /// The request.
-    pub request_id: RequestId,
-    /// The integration.
-    pub integration_id: IntegrationId,
-    /// The integration's name; its id once it is deleted.
-    pub integration_name: String,
-    /// The resources' type.
-    pub resource_type: String,
-}
-
-fn read_place(row: &Row) -> Result<UnitPlace> {
-    let integration_id = row.text("integration_id")?;
-    Ok(UnitPlace {
-        request_id: RequestId::new(row.text("request_id")?),
-        integration_name: row.opt_text("name")?.unwrap_or_else(|| integration_id.clone()),
-        integration_id: IntegrationId::new(integration_id),
-        resource_type: row.text("resource_type")?,
-    })
-}
-
 impl Tx {
     /// Adds the units of a request that was just inserted, in their order.
     pub(crate) async fn insert_units(
@@ -130,21 +107,6 @@ impl Tx {
             sql.list(requests.iter().map(RequestId::as_str));
             sql.push(" ORDER BY n.request_id, n.position");
             found.extend(self.rows(sql, read_unit).await?);
-        }
-        Ok(found)
-    }
-
-    /// Where the units of several requests are, each place once and in no order.
-    pub async fn places_of_requests(&mut self, requests: &[RequestId]) -> Result<Vec<UnitPlace>> {
-        let mut found = Vec::new();
-        for requests in requests.chunks(CHUNK) {
-            let mut sql = Sql::new(
-                "SELECT DISTINCT n.request_id, n.integration_id, n.resource_type, i.name \
-                 FROM request_units n LEFT JOIN integrations i ON i.id = n.integration_id \
-                 WHERE n.request_id IN ",
-            );
-            sql.list(requests.iter().map(RequestId::as_str));
-            found.extend(self.rows(sql, read_place).await?);
         }
         Ok(found)
     }

@@ -19,11 +19,14 @@ pub enum Wake {
     Outbox,
     /// Audit records to be linked.
     Audit,
+    /// A change of the inventory or of policy, which pictures in memory have to follow.
+    Inventory,
 }
 
 impl Wake {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Tasks, Self::Jobs, Self::Outbox, Self::Audit];
+    pub const ALL: [Self; 5] =
+        [Self::Tasks, Self::Jobs, Self::Outbox, Self::Audit, Self::Inventory];
 
     /// The word that PostgreSQL carries from server to server.
     pub(crate) fn as_str(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Wake {
             Self::Jobs => "jobs",
             Self::Outbox => "outbox",
             Self::Audit => "audit",
+            Self::Inventory => "inventory",
         }
     }
 
@@ -43,7 +47,7 @@ impl Wake {
 /// Where hints are given and waited for.
 #[derive(Debug, Clone)]
 pub struct WakeUps {
-    counters: Arc<[watch::Sender<u64>; 4]>,
+    counters: Arc<[watch::Sender<u64>; 5]>,
     /// Carries hints to other servers; `None` on SQLite, which has no others.
     others: Option<mpsc::UnboundedSender<Wake>>,
 }
@@ -74,12 +78,13 @@ impl WakeUps {
     }
 
     fn counter(&self, wake: Wake) -> &watch::Sender<u64> {
-        let [tasks, jobs, outbox, audit] = &*self.counters;
+        let [tasks, jobs, outbox, audit, inventory] = &*self.counters;
         match wake {
             Wake::Tasks => tasks,
             Wake::Jobs => jobs,
             Wake::Outbox => outbox,
             Wake::Audit => audit,
+            Wake::Inventory => inventory,
         }
     }
 }
@@ -89,6 +94,13 @@ impl WakeUps {
 pub struct Waiter(watch::Receiver<u64>);
 
 impl Waiter {
+    /// Whether there was a hint since this was last asked, or since the last wait.
+    pub fn take_hint(&mut self) -> bool {
+        let is_new = self.0.has_changed().unwrap_or(false);
+        self.0.mark_unchanged();
+        is_new
+    }
+
     /// Returns at a hint that was given since the last return (or since the waiter was made), or
     /// after `timeout`. True if there was a hint.
     pub async fn wait(&mut self, timeout: Duration) -> bool {

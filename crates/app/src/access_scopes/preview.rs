@@ -1,19 +1,17 @@
 //! What a query selects now, and how that differs from what an access scope selects: for whoever
 //! writes one.
 
-use std::collections::BTreeMap;
-
 use latchkey_aql::{Diagnostic, Parsed, Query, parse, parse_with_warnings};
 use latchkey_domain::ids::AccessScopeId;
-use latchkey_store::{PageKey, Tx};
+use latchkey_store::Tx;
 
 use crate::{
     App,
     actor::Actor,
     authorization::Operation,
-    available_access::AvailableEntitlement,
+    available_access::{AvailableEntitlement, key, position},
     error::AppError,
-    members::{Place, selects, walk},
+    indexed,
     paging::{Page, PageRequest},
 };
 
@@ -35,7 +33,7 @@ pub struct Preview {
     pub diagnostics: Vec<Diagnostic>,
     /// How many entitlements it selects.
     pub total: u64,
-    /// A page of them, by `resource id:permission id`.
+    /// A page of them, in the order of discovery.
     pub items: Page<AvailableEntitlement>,
     /// How many it selects that the stored query does not; `None` without one to compare with.
     pub added: Option<u64>,
@@ -52,31 +50,42 @@ pub async fn preview_access_scope(
     page: &PageRequest,
 ) -> Result<Preview, AppError> {
     actor.require(Operation::PreviewAccessScope)?;
-    app.store()
-        .read(async |tx| {
-            let stored = match &command.access_scope_id {
-                Some(id) => stored_query(tx, id).await?,
-                None => None,
-            };
-            match parse_with_warnings(&command.query) {
-                Ok(parsed) => {
-                    let mut shown = select(tx, parsed, stored.as_ref(), page).await?;
-                    if command.access_scope_id.is_none() {
-                        (shown.added, shown.removed) = (None, None);
-                    }
-                    Ok(shown)
-                }
-                Err(diagnostics) => Ok(Preview {
-                    is_valid: false,
-                    diagnostics,
-                    total: 0,
-                    items: Page { items: Vec::new(), next: None },
-                    added: None,
-                    removed: None,
-                }),
-            }
-        })
-        .await
+    let after = page.after.as_ref().map(position).transpose()?;
+    let stored = match &command.access_scope_id {
+        Some(id) => app.store().read(async |tx: &mut Tx| stored_query(tx, id).await).await?,
+        None => None,
+    };
+    let Parsed { query, warnings } = match parse_with_warnings(&command.query) {
+        Ok(parsed) => parsed,
+        Err(diagnostics) => {
+            return Ok(Preview {
+                is_valid: false,
+                diagnostics,
+                total: 0,
+                items: Page { items: Vec::new(), next: None },
+                added: None,
+                removed: None,
+            });
+        }
+    };
+    let snapshot = indexed::snapshot(app).await?;
+    let selected = snapshot.select(&query);
+    let total = selected.count();
+    let rows = selected.page(after.as_ref(), page.query().limit as usize);
+    let items = page.page(rows, key);
+    let only_in = |one: &Query, other: Option<&Query>| match other {
+        Some(other) => snapshot.select(&one.without(other)).count(),
+        None => snapshot.select(one).count(),
+    };
+    let compared = command.access_scope_id.is_some();
+    Ok(Preview {
+        is_valid: true,
+        diagnostics: warnings,
+        total,
+        items: items.map(|entitlement| AvailableEntitlement::of(&snapshot, entitlement)),
+        added: compared.then(|| only_in(&query, stored.as_ref())),
+        removed: compared.then(|| stored.as_ref().map_or(0, |was| only_in(was, Some(&query)))),
+    })
 }
 
 /// The stored query; `None` if it cannot be read any more, and then it selects nothing.
@@ -90,53 +99,4 @@ async fn stored_query(tx: &mut Tx, id: &AccessScopeId) -> Result<Option<Query>, 
         )
     })?;
     Ok(parse(&scope.query).ok())
-}
-
-async fn select(
-    tx: &mut Tx,
-    parsed: Parsed,
-    stored: Option<&Query>,
-    page: &PageRequest,
-) -> Result<Preview, AppError> {
-    let Parsed { query, warnings } = parsed;
-    let (mut total, mut added, mut removed) = (0, 0, 0);
-    let mut rows: BTreeMap<String, AvailableEntitlement> = BTreeMap::new();
-    let wanted = page.query().limit as usize;
-    let place = Place::of_queries(std::iter::once(&query).chain(stored));
-    walk(tx, &place, |integration, entitlement| {
-        let was = stored.is_some_and(|stored| selects(stored, integration, entitlement));
-        let is = selects(&query, integration, entitlement);
-        total += u64::from(is);
-        added += u64::from(is && !was);
-        removed += u64::from(was && !is);
-        if !is {
-            return;
-        }
-        let key = AvailableEntitlement::key(entitlement);
-        if page.after.as_ref().is_some_and(|after| key <= after.id) {
-            return;
-        }
-        // Of the rows that follow, only the first are wanted.
-        if rows.len() == wanted && rows.last_key_value().is_some_and(|(last, _)| key > *last) {
-            return;
-        }
-        let integration_name = integration.name.clone();
-        let entitlement = entitlement.clone();
-        rows.insert(key, AvailableEntitlement { entitlement, integration_name });
-        if rows.len() > wanted {
-            rows.pop_last();
-        }
-    })
-    .await?;
-    let created_at = jiff::Timestamp::UNIX_EPOCH;
-    let items =
-        page.page(rows.into_iter().collect(), |(key, _)| PageKey { created_at, id: key.clone() });
-    Ok(Preview {
-        is_valid: true,
-        diagnostics: warnings,
-        total,
-        items: items.map(|(_, row)| row),
-        added: Some(added),
-        removed: Some(removed),
-    })
 }

@@ -20,7 +20,7 @@ pub use office::{
     OfficeQuery, ReceiptView, RequestForUser, RequestSummary, get_request, list_receipts,
     list_requests, request_access_for, revoke_requests,
 };
-pub use overview::{RequestOverview, RequestPart};
+pub use overview::{ListedRequest, RequestOverview, RequestPart};
 pub use reading::{
     EntitlementQuery, MyRequestsQuery, RequestListScope, get_client_request, get_delegated_request,
     get_my_request, list_client_requests, list_decided_requests, list_delegated_requests,

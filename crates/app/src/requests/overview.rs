@@ -3,11 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use latchkey_domain::{
-    ids::{IntegrationId, RequestId, UserId},
-    people::User,
-    request::AccessRequest,
-};
+use latchkey_domain::{ids::UserId, people::User};
+pub use latchkey_store::{ListedRequest, RequestPart};
 use latchkey_store::Tx;
 
 use super::view::{RequestView, distinct};
@@ -17,9 +14,7 @@ use crate::{Actor, error::AppError};
 #[derive(Debug, Clone)]
 pub struct RequestOverview {
     /// The request.
-    pub request: AccessRequest,
-    /// Its parts, by integration.
-    pub parts: BTreeMap<IntegrationId, RequestPart>,
+    pub request: ListedRequest,
     /// Who asked.
     pub requestor: User,
     /// Who is to have access.
@@ -28,28 +23,29 @@ pub struct RequestOverview {
     pub bundle_name: Option<String>,
 }
 
-/// The part of a request that lives in one integration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestPart {
-    /// The integration's name.
-    pub integration_name: String,
-    /// Types of the resources that were asked for in it.
-    pub resource_types: BTreeSet<String>,
-}
-
 impl From<RequestView> for RequestOverview {
     fn from(view: RequestView) -> Self {
         let parts = view.integrations.iter().map(|(id, name)| {
             let units = view.units.iter().filter(|unit| unit.integration_id == *id);
-            let part = RequestPart {
-                integration_name: name.clone(),
-                resource_types: units.map(|unit| unit.resource_type.clone()).collect(),
-            };
-            (id.clone(), part)
+            let resource_types: BTreeSet<String> =
+                units.map(|unit| unit.resource_type.clone()).collect();
+            (id.clone(), RequestPart { integration_name: name.clone(), resource_types })
         });
+        let request = view.request;
         Self {
-            parts: parts.collect(),
-            request: view.request,
+            request: ListedRequest {
+                parts: parts.collect(),
+                id: request.id,
+                requestor_id: request.requestor_id,
+                grantee_id: request.grantee_id,
+                bundle_id: request.bundle_id,
+                state: request.state,
+                justification: request.justification,
+                duration_sec: request.duration_sec,
+                custom_fields: request.custom_fields,
+                created_at: request.created_at,
+                ended_at: request.ended_at,
+            },
             requestor: view.requestor,
             grantee: view.grantee,
             bundle_name: view.bundle_name,
@@ -57,23 +53,12 @@ impl From<RequestView> for RequestOverview {
     }
 }
 
-/// Reads what lists show of these requests, in a few statements however many they are. Keeps
-/// their order. The caller is known already.
+/// Adds the names. The caller is known already.
 pub(super) async fn overviews(
     tx: &mut Tx,
     actor: &Actor,
-    requests: Vec<AccessRequest>,
+    requests: Vec<ListedRequest>,
 ) -> Result<Vec<RequestOverview>, AppError> {
-    let ids: Vec<RequestId> = requests.iter().map(|request| request.id.clone()).collect();
-    let mut parts: BTreeMap<RequestId, BTreeMap<IntegrationId, RequestPart>> = BTreeMap::new();
-    for place in tx.places_of_requests(&ids).await? {
-        let of_request = parts.entry(place.request_id).or_default();
-        let part = of_request.entry(place.integration_id).or_insert_with(|| RequestPart {
-            integration_name: place.integration_name,
-            resource_types: BTreeSet::new(),
-        });
-        part.resource_types.insert(place.resource_type);
-    }
     let people = requests.iter().flat_map(|one| [&one.requestor_id, &one.grantee_id]);
     let others = distinct(people.filter(|id| **id != actor.user.id));
     let mut users: BTreeMap<UserId, User> = BTreeMap::new();
@@ -87,9 +72,8 @@ pub(super) async fn overviews(
     };
     let bundles = distinct(requests.iter().filter_map(|one| one.bundle_id.as_ref()));
     let bundles = tx.bundle_names(&bundles).await?;
-    let overview = |request: AccessRequest| {
+    let overview = |request: ListedRequest| {
         Ok(RequestOverview {
-            parts: parts.remove(&request.id).unwrap_or_default(),
             requestor: user(&request.requestor_id)?,
             grantee: user(&request.grantee_id)?,
             bundle_name: request.bundle_id.as_ref().and_then(|id| bundles.get(id).cloned()),

@@ -68,8 +68,8 @@ pub async fn list_my_requests(
                 states: query.states.clone(),
                 ..RequestFilter::default()
             };
-            let rows = tx.list_requests(&filter, &page.query()).await?;
-            let page = page.page(rows, key_of);
+            let rows = tx.list_listed_requests(&filter, &page.query()).await?;
+            let page = page.page(rows, |one| PageKey::new(one.created_at, one.id.as_str()));
             Ok(Page { items: overviews(tx, actor, page.items).await?, next: page.next })
         })
         .await
@@ -148,8 +148,8 @@ pub async fn list_delegated_requests(
                 states: states.to_vec(),
                 ..RequestFilter::default()
             };
-            let rows = tx.list_requests(&filter, &page.query()).await?;
-            let page = page.page(rows, key_of);
+            let rows = tx.list_listed_requests(&filter, &page.query()).await?;
+            let page = page.page(rows, |one| PageKey::new(one.created_at, one.id.as_str()));
             Ok(Page { items: overviews(tx, actor, page.items).await?, next: page.next })
         })
         .await

@@ -30,6 +30,7 @@ on_both! {
     a_resource_keeps_its_id_and_user_tags_through_discovery_runs,
     f09_a_run_that_did_not_reach_its_end_calls_nothing_gone,
     changes_between_runs_come_and_go_and_a_run_under_way_keeps_them,
+    only_what_changed_since_a_version_is_read_again,
     a_thousand_resources_go_in_and_are_filtered,
     permissions_are_replaced_as_a_whole,
     deleting_an_integration_takes_its_inventory_and_secret_along,
@@ -225,6 +226,52 @@ async fn changes_between_runs_come_and_go_and_a_run_under_way_keeps_them(ground:
             tx.finish_sync(&shop.id, &run).await?;
             let present = tx.resources_of(&shop.id, "postgresql-table").await?;
             assert_eq!(names(present), ["during", "orders"]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn only_what_changed_since_a_version_is_read_again(ground: Ground) {
+    let shop = ground.add_integration("shop").await;
+    let names = |found: Vec<latchkey_domain::inventory::Resource>| {
+        let mut names: Vec<String> = found.into_iter().map(|one| one.name).collect();
+        names.sort_unstable();
+        names
+    };
+    ground
+        .store
+        .write(async |tx| -> Result<()> {
+            let version = async |tx: &mut latchkey_store::Tx| {
+                let all = tx.inventory_versions().await.unwrap();
+                all.into_iter().find(|one| one.integration_id == shop.id).unwrap().version
+            };
+            assert_eq!(version(tx).await, 0);
+            let sync = async |tx: &mut latchkey_store::Tx, tables: &[DiscoveredResource]| {
+                let run = tx.begin_sync(&shop.id).await.unwrap();
+                tx.record_found(&shop.id, &run, tables).await.unwrap();
+                tx.finish_sync(&shop.id, &run).await.unwrap();
+            };
+            sync(tx, &[table("orders"), table("users"), table("bills")]).await;
+            let first = version(tx).await;
+            assert!(first > 0);
+            let changed = tx.resources_changed_since(&shop.id, 0, None, 10).await?;
+            let page = tx.resources_changed_since(&shop.id, 0, Some(&changed[0].id), 1).await?;
+            assert_eq!(page, changed[1..2]);
+            assert_eq!(names(changed), ["bills", "orders", "users"]);
+
+            let mut moved = table("users");
+            moved.tags.insert("env".to_owned(), "prod".to_owned());
+            sync(tx, &[table("orders"), moved]).await;
+            let second = version(tx).await;
+            assert!(second > first);
+            let changed = tx.resources_changed_since(&shop.id, first, None, 10).await?;
+            assert_eq!(names(changed), ["bills", "users"], "one is gone, one differs");
+
+            let orders = ResourceId::derive(&shop.id, &table("orders").source_id);
+            tx.set_user_tags(&orders, &BTreeMap::new()).await?;
+            let changed = tx.resources_changed_since(&shop.id, second, None, 10).await?;
+            assert_eq!(names(changed), ["orders"]);
             Ok(())
         })
         .await

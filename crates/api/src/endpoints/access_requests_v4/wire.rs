@@ -69,7 +69,7 @@ impl AccessRequest {
             creation_date: request.created_at.into(),
             revocation_date: request.ended_at.map(Into::into),
             custom_fields: request.custom_fields,
-            access_groups: seen.parts.into_iter().map(AccessGroup::from).collect(),
+            access_groups: request.parts.into_iter().map(AccessGroup::from).collect(),
             bundle: request.bundle_id.map(|id| BundleRef {
                 name: seen.bundle_name.unwrap_or_else(|| id.to_string()),
                 id: id.into(),
