@@ -50,13 +50,13 @@ pub struct Field {
     pub key: Option<String>,
 }
 
-/// Declares words with their spelling, so that neither can lack the other.
+/// Declares words with their spelling and meaning, so that none can lack the others.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $(#[doc = $about:literal] $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
-            $($(#[$vdoc])* $variant,)*
+            $(#[doc = $about] $variant,)*
         }
 
         impl $name {
@@ -68,6 +68,14 @@ macro_rules! words {
                 match self {
                     $(Self::$variant => $word,)*
                 }
+            }
+
+            /// What it means, in a sentence for whoever writes a query.
+            pub fn about(self) -> &'static str {
+                let sentence = match self {
+                    $(Self::$variant => $about,)*
+                };
+                sentence.trim()
             }
 
             /// The one that is written so.

@@ -35,9 +35,6 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
-/// How much of a line is shown before and after its place, in characters.
-const AROUND: usize = 60;
-
 impl Diagnostic {
     pub(crate) fn new(text: &str, span: Span, message: &str, hint: Option<&str>) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
@@ -59,25 +56,6 @@ impl Diagnostic {
             None => self.message.clone(),
         }
     }
-
-    /// For people: place, message and hint, and the line of `text` with the place underlined.
-    pub fn render(&self, text: &str) -> String {
-        let before = text.get(..self.offset).unwrap_or(text);
-        let start = line_start(before);
-        let line = text.get(start..).unwrap_or_default();
-        let line: Vec<char> = line.chars().take_while(|c| !is_line_break(*c)).collect();
-        let at = self.column - 1;
-        let marked = text.get(self.offset..).and_then(|rest| rest.get(..self.length));
-        let marked =
-            marked.unwrap_or_default().chars().take_while(|c| !is_line_break(*c)).count().max(1);
-        let from = at.saturating_sub(AROUND);
-        let until = line.len().min((at + marked).min(at + AROUND) + AROUND);
-        let shown = line.get(from..until).unwrap_or_default();
-        let shown = clean(&shown.iter().collect::<String>());
-        let blanks = " ".repeat(at - from);
-        let marks = "^".repeat(marked.min(AROUND));
-        format!("{self}\n  {shown}\n  {blanks}{marks}")
-    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -91,7 +69,7 @@ pub(crate) fn is_line_break(character: char) -> bool {
 }
 
 /// Where the last line of `text` begins.
-fn line_start(text: &str) -> usize {
+pub(crate) fn line_start(text: &str) -> usize {
     text.rfind(is_line_break).map_or(0, |at| at + 1)
 }
 

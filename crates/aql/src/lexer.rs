@@ -10,6 +10,14 @@ use crate::diagnostic::{Span, is_line_break, quoted};
 pub(crate) struct Token {
     pub(crate) kind: TokenKind,
     pub(crate) span: Span,
+    /// False for a value without its closing quote.
+    pub(crate) is_closed: bool,
+}
+
+impl Token {
+    fn new(kind: TokenKind, span: Span) -> Self {
+        Self { kind, span, is_closed: true }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +53,7 @@ pub(crate) fn tokens(text: &str) -> (Vec<Token>, Vec<Fault>) {
         lexer.token(at, character);
     }
     let end = Span { start: text.len(), end: text.len() };
-    lexer.tokens.push(Token { kind: TokenKind::End, span: end });
+    lexer.tokens.push(Token::new(TokenKind::End, end));
     (lexer.tokens, lexer.faults)
 }
 
@@ -57,7 +65,7 @@ struct Lexer<'t> {
 
 /// The character that closes a value which `opening` opened. Only `"` is right; the others are
 /// known so that the rest of the text still makes sense.
-fn closing(opening: char) -> Option<char> {
+pub(crate) fn closing(opening: char) -> Option<char> {
     match opening {
         '"' | '\'' | '`' => Some(opening),
         '“' | '”' | '„' => Some('”'),
@@ -66,11 +74,11 @@ fn closing(opening: char) -> Option<char> {
     }
 }
 
-fn is_sign(character: char) -> bool {
+pub(crate) fn is_sign(character: char) -> bool {
     matches!(character, '=' | '!' | '<' | '>' | '~' | '&' | '|')
 }
 
-fn is_word(character: char) -> bool {
+pub(crate) fn is_word(character: char) -> bool {
     let other = character.is_whitespace() || is_sign(character) || closing(character).is_some();
     !other && !matches!(character, '(' | ')' | '[' | ']' | ',')
 }
@@ -87,15 +95,15 @@ impl Lexer<'_> {
             _ => None,
         };
         if let Some(kind) = single {
-            self.tokens.push(Token { kind, span: Span { start: at, end } });
+            self.tokens.push(Token::new(kind, Span { start: at, end }));
         } else if let Some(close) = closing(character) {
             self.value(at, character, close);
         } else if is_sign(character) {
             let end = self.run(end, is_sign);
-            self.tokens.push(Token { kind: TokenKind::Sign, span: Span { start: at, end } });
+            self.tokens.push(Token::new(TokenKind::Sign, Span { start: at, end }));
         } else if !character.is_whitespace() {
             let end = self.run(end, is_word);
-            self.tokens.push(Token { kind: TokenKind::Word, span: Span { start: at, end } });
+            self.tokens.push(Token::new(TokenKind::Word, Span { start: at, end }));
         }
     }
 
@@ -143,7 +151,7 @@ impl Lexer<'_> {
             };
             self.fault(span, message, Some(format!("close it with {}", quoted("\""))));
         }
-        self.tokens.push(Token { kind: TokenKind::Text(value), span });
+        self.tokens.push(Token { kind: TokenKind::Text(value), span, is_closed: closed });
     }
 
     fn fault(&mut self, span: Span, message: &str, hint: Option<String>) {

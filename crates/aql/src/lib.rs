@@ -7,16 +7,24 @@
 
 mod ast;
 mod bounds;
+mod completion;
 mod diagnostic;
+mod draw;
 mod evaluate;
 mod lexer;
 mod parser;
+mod place;
 mod print;
 mod suggest;
 
 pub use ast::{Condition, Expr, Field, FieldName, Kind, Operator, Query};
 pub use bounds::Bounds;
+pub use completion::{
+    Completion, CompletionKind, Completions, Known, KnownKey, KnownValue, MAX_KNOWN, Sought,
+    complete, sought,
+};
 pub use diagnostic::{Diagnostic, Span};
+pub use draw::{Severity, columns, is_command, shown};
 pub use evaluate::{Subject, parse_risk, status_word};
 
 /// The longest query, in bytes.

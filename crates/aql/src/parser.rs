@@ -62,9 +62,20 @@ struct Value {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Joint {
+pub(crate) enum Joint {
     And,
     Or,
+}
+
+/// What joins conditions, in whatever spelling.
+pub(crate) fn joint_of(kind: &TokenKind, word: &str) -> Option<Joint> {
+    match kind {
+        TokenKind::Word if word.eq_ignore_ascii_case("and") => Some(Joint::And),
+        TokenKind::Word if word.eq_ignore_ascii_case("or") => Some(Joint::Or),
+        TokenKind::Sign if matches!(word, "&&" | "&") => Some(Joint::And),
+        TokenKind::Sign if matches!(word, "||" | "|") => Some(Joint::Or),
+        _ => None,
+    }
 }
 
 impl Joint {
@@ -201,14 +212,7 @@ impl Parser<'_> {
 
     /// Whether `and` or `or` comes next, in whatever spelling.
     fn joint(&self) -> Option<Joint> {
-        let word = self.word();
-        match self.kind() {
-            TokenKind::Word if word.eq_ignore_ascii_case("and") => Some(Joint::And),
-            TokenKind::Word if word.eq_ignore_ascii_case("or") => Some(Joint::Or),
-            TokenKind::Sign if matches!(word, "&&" | "&") => Some(Joint::And),
-            TokenKind::Sign if matches!(word, "||" | "|") => Some(Joint::Or),
-            _ => None,
-        }
+        joint_of(self.kind(), self.word())
     }
 
     fn take_joint(&mut self, joint: Joint) {

@@ -119,3 +119,20 @@ pub fn entitlement() -> impl Strategy<Value = Entitlement> {
         },
     )
 }
+
+/// Text that is nearly a query.
+pub fn nearly() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        8 => prop::sample::select(vec![
+            "resource_type", "resource_tag", "integration", "Resource", "and", "or", "not", "AND",
+            "Or", "in", "not_in", "contains", "like", "is", "null", "=", "!=", "==", "<", "=~",
+            "&&", "(", ")", "(", ")", "[", "]", ",", "\"a\"", "\"b\\\"\"", "'a'", "\"", "'", "“x”",
+            "\\", "\n", "\r\n", " ", "\t", "é", "x", "#", "/a/",
+        ])
+        .prop_map(str::to_owned),
+        1 => any::<char>().prop_map(|any| any.to_string()),
+        1 => "\\PC{0,8}",
+    ];
+    let joint = prop::sample::select(vec!["", " "]);
+    (prop::collection::vec(part, 0..40), joint).prop_map(|(parts, joint)| parts.join(joint))
+}

@@ -4,8 +4,12 @@
 #![expect(clippy::indexing_slicing, reason = "a test says what is wrong by failing")]
 
 mod builders;
+mod laws;
 
+mod completing;
+mod drawing;
 mod evaluating;
+mod long_run;
 mod parsing;
 mod printing;
 mod rejecting;

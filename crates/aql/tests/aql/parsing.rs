@@ -1,9 +1,9 @@
 //! What is a query, and that any text gets an answer.
 
-use latchkey_aql::{
-    Expr, FieldName, MAX_BYTES, MAX_DEPTH, MAX_DIAGNOSTICS, Operator, parse, parse_with_warnings,
-};
+use latchkey_aql::{Expr, FieldName, MAX_BYTES, MAX_DEPTH, Operator, parse, parse_with_warnings};
 use proptest::prelude::*;
+
+use crate::{builders::nearly, laws};
 
 fn is_query(text: &str) -> bool {
     parse(text).is_ok()
@@ -121,58 +121,16 @@ fn a_value_that_nothing_ever_has_is_warned_about_and_allowed() {
     }
 }
 
-/// Text that is nearly a query.
-fn nearly() -> impl Strategy<Value = String> {
-    let part = prop_oneof![
-        8 => prop::sample::select(vec![
-            "resource_type", "resource_tag", "integration", "Resource", "and", "or", "not", "AND",
-            "Or", "in", "not_in", "contains", "like", "is", "null", "=", "!=", "==", "<", "=~",
-            "&&", "(", ")", "(", ")", "[", "]", ",", "\"a\"", "\"b\\\"\"", "'a'", "\"", "'", "“x”",
-            "\\", "\n", "\r\n", " ", "\t", "é", "x", "#", "/a/",
-        ])
-        .prop_map(str::to_owned),
-        1 => any::<char>().prop_map(|any| any.to_string()),
-        1 => "\\PC{0,8}",
-    ];
-    let joint = prop::sample::select(vec!["", " "]);
-    (prop::collection::vec(part, 0..40), joint).prop_map(|(parts, joint)| parts.join(joint))
-}
-
-fn check_answer(text: &str) -> Result<(), TestCaseError> {
-    let faults = match parse_with_warnings(text) {
-        Ok(parsed) => parsed.warnings,
-        Err(faults) => {
-            prop_assert!(!faults.is_empty(), "refused without a reason");
-            faults
-        }
-    };
-    prop_assert!(faults.len() <= MAX_DIAGNOSTICS);
-    for fault in &faults {
-        let end = fault.offset + fault.length;
-        prop_assert!(text.get(fault.offset..end).is_some(), "{fault:?}");
-        let before = text.get(..fault.offset).unwrap();
-        let lines: Vec<&str> = before.split('\n').collect();
-        prop_assert!(fault.line >= lines.len());
-        prop_assert!(fault.column >= 1 && fault.column <= before.chars().count() + 1);
-        prop_assert!(!fault.message.is_empty());
-        let rendered = fault.render(text);
-        prop_assert!(rendered.contains('^'));
-        let is_hostile = |c: char| c.is_control() && c != '\n';
-        prop_assert!(!rendered.chars().any(is_hostile), "{rendered:?}");
-    }
-    Ok(())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn no_text_makes_the_parser_panic_and_every_place_lies_in_the_text(text in nearly()) {
-        check_answer(&text)?;
+        laws::reading(&text).map_err(TestCaseError::fail)?;
     }
 
     #[test]
     fn nor_does_any_text_at_all(text in any::<String>()) {
-        check_answer(&text)?;
+        laws::reading(&text).map_err(TestCaseError::fail)?;
     }
 }
