@@ -51,7 +51,8 @@ macro_rules! uses {
 uses! {
     ReadUsers ManageIdentityAttributes ReadGroups ManageGroups ReadFlows ManageFlows
     ReadBundles ManageBundles
-    ReadAccessScopes ManageAccessScopes PreviewAccessScope ReadConnectors ManageConnectors
+    ReadAccessScopes ManageAccessScopes PreviewAccessScope CompleteAccessScope
+    ReadConnectors ManageConnectors
     ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags
     ReadAvailableAccess RequestAccess DryRunRequest
     ReadActivity ReadAnyRequest RequestForUser RevokeAnyRequest ForceDecision ReadSelectable

@@ -120,6 +120,8 @@ operations! {
     ManageAccessScopes: Admin, POLICY, Admin;
     /// See what a query selects.
     PreviewAccessScope: Admin, ANY_ROLE, Read;
+    /// See what may be written next in a query.
+    CompleteAccessScope: Admin, ANY_ROLE, Read;
     /// List and read connectors.
     ReadConnectors: Admin, ANY_ROLE, Read;
     /// Rename and delete connectors.

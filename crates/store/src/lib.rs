@@ -43,6 +43,7 @@ mod tokens;
 mod tx;
 mod units;
 mod users;
+mod vocabulary;
 mod wake;
 
 pub use access_scopes::AccessScopeFilter;
@@ -72,4 +73,5 @@ pub use tasks::{LeasedTask, NewTask, OpenTask, TaskKind};
 pub use tx::{Store, Tx};
 pub use units::UnitFilter;
 pub use users::UserFilter;
+pub use vocabulary::{Facts, Name, Named};
 pub use wake::{Waiter, Wake, WakeUps};

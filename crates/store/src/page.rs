@@ -98,14 +98,20 @@ impl TextMatch {
             Self::Suffix(text) => ("%", text, ""),
             Self::Contains(text) => ("%", text, "%"),
         };
-        let mut pattern = String::from(before);
-        for letter in text.to_lowercase().chars() {
-            if matches!(letter, '%' | '_' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(letter);
-        }
-        pattern.push_str(after);
+        let pattern = like_pattern(before, &text.to_lowercase(), after);
         sql.push(column).push(" LIKE ").bind(pattern).push(" ESCAPE '\\'");
     }
+}
+
+/// A pattern for `LIKE … ESCAPE '\\'` in which `text` means itself.
+pub(crate) fn like_pattern(before: &str, text: &str, after: &str) -> String {
+    let mut pattern = String::from(before);
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push_str(after);
+    pattern
 }

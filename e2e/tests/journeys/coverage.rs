@@ -25,6 +25,7 @@ const NOT_AUDITED_HERE: &[(&str, &str)] = &[
     ("POST /api/connector/v1/tasks/{id}/result", "recorded with the request it settles"),
     ("POST /api/user/v4/access-requests/dry-run", "changes nothing"),
     ("POST /api/admin/v1/access-scopes/preview", "changes nothing"),
+    ("POST /api/admin/v1/access-scopes/complete", "changes nothing"),
     ("POST /api/admin/v1/access-requests/{id}/force-approve", AT_THE_ROUTER),
     ("POST /api/admin/v1/access-scopes", AT_THE_ROUTER),
     ("PUT /api/admin/v1/access-scopes/{id}", AT_THE_ROUTER),

@@ -1,5 +1,5 @@
 //! Access scopes: the text of a query is echoed byte for byte, what is wrong with it is said with
-//! its place, and a preview shows what it would select.
+//! its place, a preview shows what it would select, and completion what may be written next.
 
 use latchkey_domain::people::Role;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use crate::{
 
 const SCOPES: &str = "/api/admin/v1/access-scopes";
 const PREVIEW: &str = "/api/admin/v1/access-scopes/preview";
+const COMPLETE: &str = "/api/admin/v1/access-scopes/complete";
 const BUNDLES: &str = "/api/admin/v2/bundles";
 const FLOWS: &str = "/api/admin/v2/access-flows";
 
@@ -188,4 +189,98 @@ async fn a_preview_of_a_text_with_errors_says_where_they_are() {
     assert_eq!(shown["diagnostics"][0]["hint"], "did you mean \"high\"?");
     let body = json!({"query": query, "access_scope_id": "unknown"});
     ground.post(admin, PREVIEW, body).await.refuses("access_scope_id");
+}
+
+#[tokio::test]
+async fn a_query_is_completed_with_the_names_that_exist() {
+    let ground = Ground::new().await;
+    let connector = ground.connector("edge").await;
+    ground.shop(&connector, "edge").await;
+    let viewer = ground.somebody("vera", Some(Role::Viewer)).await;
+    let complete =
+        async |query: &str| ground.post(&viewer, COMPLETE, json!({"query": query})).await.ok();
+    assert_eq!(
+        complete("integration = \"sh").await,
+        json!({
+            "replace": {"offset": 14, "length": 3},
+            "items": [{"text": "\"shop\"", "kind": "value", "detail": "postgresql"}],
+        })
+    );
+    assert_eq!(
+        complete("resource_path").await["items"],
+        json!([{"text": "resource_path", "kind": "field", "detail": "Its path."}])
+    );
+    let texts = |shown: &Value| -> Vec<String> {
+        let items = shown["items"].as_array().unwrap().iter();
+        items.map(|item| item["text"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(texts(&complete("resource_name = \"ORD").await), ["\"orders\""]);
+    assert_eq!(texts(&complete("resource_status = ").await), ["\"Active\"", "\"Error\""]);
+    let types = texts(&complete("resource_type in (").await);
+    assert!(types.contains(&"\"postgresql-table\"".to_owned()), "{types:?}");
+    let names = texts(&complete("permission_name = ").await);
+    assert!(names.contains(&"\"READ_ONLY\"".to_owned()), "{names:?}");
+
+    // In the middle: the rest of the value is replaced.
+    let query = "(integration = \"xyz\") and é";
+    let body = json!({"query": query, "cursor": 16});
+    let shown = ground.post(&viewer, COMPLETE, body).await.ok();
+    assert_eq!(shown["replace"], json!({"offset": 15, "length": 5}));
+    assert_eq!(texts(&shown), ["\"shop\""]);
+    // Beyond the text is its end, and within a character is before it.
+    for (cursor, replace) in [(1000, (26, 2)), (27, (26, 0))] {
+        let body = json!({"query": query, "cursor": cursor});
+        let shown = ground.post(&viewer, COMPLETE, body).await.ok();
+        let (offset, length) = replace;
+        assert_eq!(shown["replace"], json!({"offset": offset, "length": length}), "{cursor}");
+    }
+}
+
+#[tokio::test]
+async fn keys_and_values_of_tags_are_completed_as_the_tags_count() {
+    let ground = Ground::new().await;
+    let connector = ground.connector("edge").await;
+    ground.shop(&connector, "edge").await;
+    let body = json!({"query": "resource_name = \"orders\""});
+    let shown = ground.post(&ground.admin, PREVIEW, body).await.ok();
+    let orders = shown["items"][0]["resource"]["id"].as_str().unwrap();
+    let tags = format!("/api/v3/integrations/resources/{orders}/user-tags");
+    let body = json!({"tags": {"env": "prod \"eu\"", "team": "data"}});
+    ground.put(&ground.admin, &tags, body).await.ok();
+    for (query, expected) in [
+        ("resource_tag[\"e", json!({"text": "\"env\"]", "kind": "key", "detail": null})),
+        (
+            "resource_tag[\"env\"] = \"P",
+            json!({"text": "\"prod \\\"eu\\\"\"", "kind": "value", "detail": null}),
+        ),
+    ] {
+        let shown = ground.post(&ground.admin, COMPLETE, json!({"query": query})).await.ok();
+        assert_eq!(shown["items"], json!([expected]), "{query}");
+    }
+    // What was offered is a query that selects it.
+    let query = "resource_tag[\"env\"] = \"prod \\\"eu\\\"\"";
+    let shown = ground.post(&ground.admin, PREVIEW, json!({"query": query})).await.ok();
+    assert_eq!(shown["valid"], true);
+    assert!(shown["total"].as_i64().unwrap() > 0, "{shown}");
+}
+
+#[tokio::test]
+async fn completion_takes_any_text_and_refuses_only_who_may_not_see_the_names() {
+    let ground = Ground::new().await;
+    let admin = &ground.admin;
+    let long = " ".repeat(9 * 1024);
+    for query in [long.as_str(), "resource like \"", ")) é \u{1b}\n\"", "not not"] {
+        for cursor in [0, 1, 5] {
+            let body = json!({"query": query, "cursor": cursor});
+            ground.post(admin, COMPLETE, body).await.ok();
+        }
+    }
+    let shown = ground.post(admin, COMPLETE, json!({"query": ""})).await.ok();
+    assert_eq!(shown["replace"], json!({"offset": 0, "length": 0}));
+    assert_eq!(shown["items"][0]["text"], "resource");
+    let body = json!({"query": "", "cursor": -1});
+    ground.post(admin, COMPLETE, body).await.refuses("cursor");
+    ground.post(admin, COMPLETE, json!({"cursor": 0})).await.refuses("query");
+    let nobody = ground.somebody("nora", None).await;
+    ground.post(&nobody, COMPLETE, json!({"query": ""})).await.refused(403, "Forbidden");
 }

@@ -15,8 +15,8 @@ use crate::{
 
 /// Operations that are no GET and change nothing that an audit record would tell: connectors ask
 /// for work by the second, and the others store nothing.
-const WITHOUT_RECORD: [&str; 3] =
-    ["dryRunAccessRequest", "leaseConnectorTasks", "previewAccessScope"];
+const WITHOUT_RECORD: [&str; 4] =
+    ["completeAccessScope", "dryRunAccessRequest", "leaseConnectorTasks", "previewAccessScope"];
 
 pub struct Operation {
     pub id: String,

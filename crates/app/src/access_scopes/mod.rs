@@ -3,13 +3,17 @@
 //! Invariants: a stored query parses; its text is kept byte for byte, because clients compare it
 //! with what they wrote; a scope that a flow or a bundle names cannot be deleted.
 
+mod complete;
 mod preview;
 
 use latchkey_domain::{access_scope::AccessScope, ids::AccessScopeId};
 use latchkey_store::{AccessScopeFilter, PageKey, TextMatch, Tx};
 use serde_json::json;
 
-pub use latchkey_aql::Diagnostic as QueryDiagnostic;
+pub use complete::{CompleteQuery, complete_access_scope};
+pub use latchkey_aql::{
+    Completion as QueryCompletion, Completions as QueryCompletions, Diagnostic as QueryDiagnostic,
+};
 pub use preview::{Preview, PreviewScope, preview_access_scope};
 
 use crate::{

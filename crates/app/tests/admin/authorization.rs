@@ -42,7 +42,8 @@ fn allowed_to(role: Option<Role>) -> BTreeSet<&'static str> {
         .collect()
 }
 
-const READS: [&str; 17] = [
+const READS: [&str; 18] = [
+    "CompleteAccessScope",
     "PreviewAccessScope",
     "ReadAccessScopes",
     "ReadActivity",

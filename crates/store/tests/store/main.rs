@@ -19,3 +19,4 @@ mod requests;
 mod secrets;
 mod tasks;
 mod transactions;
+mod vocabulary;

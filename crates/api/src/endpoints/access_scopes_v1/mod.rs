@@ -1,6 +1,7 @@
 //! `/api/admin/v1/access-scopes`: queries with a name. The text of a query comes back byte for
 //! byte, because clients compare it with what they wrote.
 
+mod complete;
 mod preview;
 
 use aide::axum::{
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
     ApiRouter::new()
         .api_route("/api/admin/v1/access-scopes", collection())
         .api_route("/api/admin/v1/access-scopes/preview", preview::route())
+        .api_route("/api/admin/v1/access-scopes/complete", complete::route())
         .api_route("/api/admin/v1/access-scopes/{id}", one())
 }
 
@@ -159,4 +161,9 @@ async fn remove(
 ) -> Result<Done, ApiError> {
     access_scopes::delete_access_scope(&app, &actor, &AccessScopeId::new(id)).await?;
     Ok(Done)
+}
+
+/// A count or a place as the wire has it.
+fn number<N: TryInto<i64>>(number: N) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }

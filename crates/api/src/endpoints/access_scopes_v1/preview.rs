@@ -11,6 +11,7 @@ use latchkey_domain::ids::AccessScopeId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::number;
 use crate::{
     ApiState,
     body::{Body, Reply},
@@ -72,10 +73,6 @@ struct Diagnostic {
     message: String,
     /// What would be right; null where there is nothing to suggest.
     hint: Option<String>,
-}
-
-fn number<N: TryInto<i64>>(number: N) -> i64 {
-    number.try_into().unwrap_or(i64::MAX)
 }
 
 impl From<QueryDiagnostic> for Diagnostic {
