@@ -135,7 +135,7 @@ fn harmless(character: char) -> String {
 }
 
 /// Whether a character tells a terminal what to do instead of being shown.
-fn is_command(character: char) -> bool {
+pub fn is_command(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

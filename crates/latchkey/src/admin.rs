@@ -137,7 +137,7 @@ pub(crate) async fn directly<T>(
 }
 
 /// The error of a use case as one sentence, fields included.
-fn say(error: &AppError) -> Fault {
+pub(crate) fn say(error: &AppError) -> Fault {
     let fields: Vec<String> =
         error.errors.iter().map(|e| format!("{} {}", e.field, e.message)).collect();
     if fields.is_empty() {

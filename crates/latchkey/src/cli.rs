@@ -33,6 +33,9 @@ pub enum Command {
     /// Reports of activity.
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Queries of access scopes: check them, lay them out, see what they select.
+    #[command(subcommand)]
+    Aql(AqlCommand),
     /// Check configuration, database, clock, keys and connectors, and say what to do.
     Doctor(StoreArgs),
     /// Print the description of the HTTP API (OpenAPI 3.1).
@@ -104,6 +107,45 @@ pub struct ReportRunArgs {
     /// The file to write [default: standard output].
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Where the database is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `latchkey aql …`. Ends with 1 if the query is wrong, and draws what is wrong with it.
+#[derive(Debug, Subcommand)]
+pub enum AqlCommand {
+    /// Say whether a query is right.
+    Check(QueryArgs),
+    /// Print a query laid out.
+    Format(QueryArgs),
+    /// Print what a query selects now, reading the database directly; changes nothing.
+    Run(AqlRunArgs),
+}
+
+/// A query, or the file that it is in.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct QueryArgs {
+    /// The query; docs/aql.md is the manual.
+    pub query: Option<String>,
+    /// The file that the query is in; `-` is standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `latchkey aql run`.
+#[derive(Debug, Args)]
+pub struct AqlRunArgs {
+    /// The query.
+    #[command(flatten)]
+    pub query: QueryArgs,
+    /// How many entitlements to print at most; the total counts all.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: u32,
+    /// Print a line of JSON for each entitlement, and one with the total.
+    #[arg(long)]
+    pub json: bool,
     /// Where the database is.
     #[command(flatten)]
     pub store: StoreArgs,

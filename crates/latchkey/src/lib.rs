@@ -10,11 +10,13 @@ use clap::Parser;
 mod admin;
 mod agent;
 mod answer;
+mod aql;
 mod audit;
 pub mod cli;
 pub mod config;
 mod doctor;
 mod duration;
+mod entitlement_list;
 mod fault;
 #[cfg(feature = "faults")]
 pub mod faults;
@@ -59,6 +61,7 @@ async fn run(command: Command, surroundings: Surroundings) -> Result<ExitCode, F
         Command::Admin(command) => admin::run(command, surroundings).await,
         Command::Audit(command) => audit::run(command, surroundings).await,
         Command::Report(command) => report::run(command, surroundings).await,
+        Command::Aql(command) => aql::run(command, surroundings).await,
         Command::Doctor(args) => doctor::run(args, surroundings).await,
         Command::Openapi => {
             answer::text(latchkey_api::openapi_text())?;

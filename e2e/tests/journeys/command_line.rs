@@ -341,6 +341,92 @@ async fn a_report_is_the_same_by_command_and_over_http() {
     assert_eq!(run(&["week", "--output", path(&nowhere)]).status.code(), Some(1));
 }
 
+#[test]
+fn aql_check_and_format_need_no_installation_and_draw_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tables.aql");
+    fs::write(&file, "NOT (resource_type   = \"postgresql-table\")\n").unwrap();
+    let run = |words: &[&str]| {
+        let output = process::run([&["aql"], words].concat());
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let valid = "The query is valid.\n".to_owned();
+    assert_eq!(run(&["check", "resource = \"a\""]), (0, valid.clone(), String::new()));
+    assert_eq!(run(&["check", "-f", path(&file)]), (0, valid.clone(), String::new()));
+    let laid_out = "not resource_type = \"postgresql-table\"\n".to_owned();
+    assert_eq!(run(&["format", "--file", path(&file)]), (0, laid_out, String::new()));
+
+    let (code, answered, warned) = run(&["check", "resource_risk_level = \"hgih\""]);
+    assert_eq!((code, answered), (0, valid));
+    assert!(warned.starts_with("warning: there is no risk level `hgih`\n"), "{warned}");
+
+    let wrong = "resource_types = \"a\"\n  or resource_name like \"b\"";
+    let drawn = "error: there is no field `resource_types`\n --> line 1, column 1\n  |\n\
+                 1 | resource_types = \"a\"\n  | ^^^^^^^^^^^^^^\n  \
+                 = did you mean `resource_type`?\n\n\
+                 error: there are no patterns\n --> line 2, column 20\n  |\n\
+                 2 |   or resource_name like \"b\"\n  |                    ^^^^\n  \
+                 = use contains, starts_with or ends_with\n";
+    for word in ["check", "format", "run"] {
+        assert_eq!(run(&[word, wrong]), (1, String::new(), drawn.to_owned()), "{word}");
+    }
+    let missing = folder.path().join("missing");
+    let (code, _, said) = run(&["check", "-f", path(&missing)]);
+    assert!(code == 1 && said.contains("cannot be read"), "{said}");
+    assert_eq!(run(&["check"]).0, 2, "a query or a file");
+    assert_eq!(run(&["check", "resource = \"a\"", "-f", path(&file)]).0, 2, "not both");
+    // What is only read is not made.
+    let nowhere = folder.path().join("nowhere");
+    let (code, _, said) = run(&["run", "resource = \"a\"", "--data", path(&nowhere)]);
+    assert!(code == 1 && said.contains("there is no database"), "{said}");
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn e06_a_query_does_not_steer_the_terminal_that_its_errors_are_drawn_on() {
+    let output = process::run(["aql", "check", "\u{1b}]0;owned\u{7} \u{202e}\u{9b}2J = \"a"]);
+    assert_eq!(output.status.code(), Some(1));
+    let drawn = String::from_utf8(output.stderr).unwrap();
+    let steers = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    assert!(drawn.contains("\\u{1b}]0;owned\\u{7}") && !drawn.contains(steers), "{drawn:?}");
+}
+
+#[tokio::test]
+async fn aql_run_prints_what_a_query_selects_beside_a_running_server() {
+    let mut installation = Installation::create(DatabaseKind::Sqlite).await;
+    installation.start(&[]).await;
+    let shop = Shop::open().await;
+    installation.integrate(&shop, "local", None).await;
+    let query = "resource_type = \"postgresql-table\" and permission_name = \"READ_ONLY\" \
+                 and resource_name in (\"orders\", \"customers\")";
+    let body = json!({ "query": query });
+    let preview = installation.admin.post("/api/admin/v1/access-scopes/preview", &body).await;
+    let total = preview["total"].as_i64().unwrap();
+    assert!(total >= 1, "{preview}");
+    let run = |words: &[&str]| {
+        let words = [&["aql", "run", query], words].concat().into_iter().map(str::to_owned);
+        let output = process::run(words.chain(installation.place()).collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let lines = run(&["--json"]);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.last(), Some(&json!({ "total": total })));
+    assert_eq!(lines.len(), usize::try_from(total).unwrap() + 1);
+    assert_eq!(lines[0]["permission_name"], "READ_ONLY");
+    assert_eq!(lines[0]["integration_name"], shop.database);
+    assert_eq!(lines[0]["resource_id"], preview["items"][0]["resource"]["id"]);
+    let table = run(&[]);
+    assert!(table.starts_with("INTEGRATION "), "{table}");
+    assert!(table.contains("postgresql-table") && table.contains("READ_ONLY"), "{table}");
+    let counted = run(&["--limit", "0"]);
+    let noun = if total == 1 { "entitlement" } else { "entitlements" };
+    assert_eq!(counted, format!("0 of {total} {noun}; --limit shows more\n"));
+    installation.verify_audit().await;
+}
+
 #[tokio::test]
 async fn doctor_says_what_is_wrong_with_the_mail_server() {
     let installation = Installation::create(DatabaseKind::Sqlite).await;
