@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod contract;
 mod demo;
+mod fuzz_aql;
 mod http;
 mod layers;
 mod licences;
@@ -71,6 +72,15 @@ enum Command {
     },
     /// The long runs: every crash point on every database, thousands of principals.
     Soak,
+    /// Fuzz the query language: with cargo-fuzz where it is installed, otherwise with random texts.
+    FuzzAql {
+        /// For how long, all targets together.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// The seed that random texts begin with, to repeat what failed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Stop a demo that was left running, and the database servers that single test runs keep.
     Stop,
 }
@@ -96,6 +106,7 @@ fn run(command: Command) -> Result<()> {
         Command::Licences => licences::check(),
         Command::Bench { name, arguments } => bench::run(&name, &arguments),
         Command::Soak => soak::run(),
+        Command::FuzzAql { seconds, seed } => fuzz_aql::run(seconds, seed),
         Command::Stop => {
             demo::stop_earlier()?;
             let stopped = latchkey_systems::stop_kept()?;

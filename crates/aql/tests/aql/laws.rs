@@ -2,7 +2,7 @@
 //! queries, the long run on more of them, and the fuzz targets on whatever a fuzzer finds.
 
 use latchkey_aql::{
-    Completion, CompletionKind, Diagnostic, FieldName, Known, KnownKey, KnownValue,
+    Completion, CompletionKind, Diagnostic, FieldName, Known, KnownKey, KnownValue, MAX_DEPTH,
     MAX_DIAGNOSTICS, Severity, complete, parse, parse_with_warnings, sought,
 };
 
@@ -155,6 +155,7 @@ fn begins_a_query(text: &str) -> bool {
 
 /// Whether it is a query once what is open is closed.
 fn closes(text: &str) -> bool {
-    let open = text.matches('(').count();
+    // A list is one more than the groups around it.
+    let open = text.matches('(').count().min(MAX_DEPTH + 1);
     (0..=open).any(|count| parse(&format!("{text}{}", ")".repeat(count))).is_ok())
 }

@@ -47,7 +47,7 @@ fn round(seed: u64) {
             .map_err(TestCaseError::fail)
     });
     if let Err(error) = verdict {
-        panic!("LATCHKEY_AQL_SEED={seed} repeats this:\n{error}");
+        panic!("seed {seed} of the laws of AQL:\n{error}");
     }
 }
 
