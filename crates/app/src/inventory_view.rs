@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use latchkey_domain::{
     ids::{IntegrationId, ResourceId},
     inventory::{Permission, Resource},
+    policy::owners::is_written_in_target,
 };
 use latchkey_store::{PageKey, ResourceFilter};
 use serde_json::json;
@@ -106,7 +107,7 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), AppError> {
         let field = format!("tags.{}", key.escape_debug());
         errors.extend(crate::texts::check_name(&field, key).err());
         errors.extend(crate::texts::check_line(&field, value).err());
-        if key.starts_with("comment/") {
+        if is_written_in_target(key) {
             errors.push(FieldError::new(field, "is reserved for what comments in the target say"));
         }
     }

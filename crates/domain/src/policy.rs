@@ -13,6 +13,7 @@ pub mod ends;
 pub mod explanation;
 pub mod grantees;
 pub mod matching;
+pub mod owners;
 pub mod selection;
 pub mod targets;
 pub mod texts;

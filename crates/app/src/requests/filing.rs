@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     bundle::Bundle,
-    flow::{AccessFlow, FlowPolicy},
+    flow::AccessFlow,
     ids::{IntegrationId, PermissionId, RequestId, ResourceId, UnitId, UserId},
     inventory::Entitlement,
     people::User,
@@ -26,7 +26,8 @@ use latchkey_store::{NewJob, Tx, Wake};
 use serde_json::json;
 
 use super::{
-    deciding::people_to_ask,
+    approvers::{Parties, people_to_ask},
+    owners::{owners_of_resources, owners_of_units},
     people::{Person, grantee_of},
     reading::find_own,
     view::{RequestView, view},
@@ -215,7 +216,7 @@ pub async fn dry_run_request(
                     duration_sec,
                     ends_at,
                     needs_approval: policy.approver_policy.is_some(),
-                    asked: asked.people_to_ask(tx, policy).await?,
+                    asked: asked.people_to_ask(tx, part).await?,
                 });
             }
             Ok(dry_run)
@@ -286,8 +287,17 @@ impl Asked {
         if self.as_grantee { &self.grantee } else { &self.requestor }
     }
 
-    async fn people_to_ask(&self, tx: &mut Tx, policy: &FlowPolicy) -> Result<Vec<User>, AppError> {
-        people_to_ask(tx, policy, &self.requestor, self.asker(), &self.grantee).await
+    fn parties(&self) -> Parties<'_> {
+        Parties { requestor: &self.requestor, asker: self.asker(), grantee: &self.grantee }
+    }
+
+    /// Who would be asked about one part.
+    async fn people_to_ask(&self, tx: &mut Tx, part: &Part<'_>) -> Result<Vec<User>, AppError> {
+        let policy = &part.flow.policy;
+        let asked = part.entitlements.iter().filter_map(|place| self.entitlements.get(*place));
+        let resources = asked.map(|entitlement| &entitlement.resource);
+        let owners = owners_of_resources(tx, policy, resources).await?;
+        Ok(people_to_ask(tx, policy, self.parties(), &owners).await?.people)
     }
 
     fn split(&self, now: Timestamp, command: &RequestAccess) -> Split<'_> {
@@ -535,8 +545,8 @@ async fn store(
     let id = request.id.to_string();
     record(tx, &audit, "access_request.created", "access_request", &id, told).await?;
     if needs_approval {
-        let nobody = nobody_to_ask(tx, asked, &request).await?;
-        enter(tx, &audit, &mut request, RequestState::Pending, nobody, json!({})).await?;
+        let trouble = trouble(tx, asked, &request, &units).await?;
+        enter(tx, &audit, &mut request, RequestState::Pending, trouble, json!({})).await?;
         plan_approval_expiry(tx, &request).await?;
     } else {
         begin_granting(tx, app, &audit, &mut request, &mut units).await?;
@@ -544,18 +554,16 @@ async fn store(
     view(tx, request).await
 }
 
-/// Says so if nobody may decide about the request as its flow stands now.
-async fn nobody_to_ask(
+/// What stands in the way of an approval of the request, if anything does.
+async fn trouble(
     tx: &mut Tx,
     asked: &Asked,
     request: &AccessRequest,
+    units: &[RequestUnit],
 ) -> Result<Option<String>, AppError> {
-    let people = asked.people_to_ask(tx, &request.flow_policy).await?;
-    Ok(people.is_empty().then(|| {
-        "nobody may decide about this request now: its access flow names no other active \
-         approver; ask an administrator"
-            .to_owned()
-    }))
+    let policy = &request.flow_policy;
+    let owners = owners_of_units(tx, &[policy], units).await?;
+    Ok(people_to_ask(tx, policy, asked.parties(), &owners).await?.trouble)
 }
 
 async fn plan_approval_expiry(tx: &mut Tx, request: &AccessRequest) -> Result<(), AppError> {

@@ -1,16 +1,20 @@
 //! Access requests: filing, deciding, reading and ending them.
 
+mod approvers;
 mod deciding;
 mod ending;
 mod filing;
 mod office;
 mod overview;
+mod owners;
 pub(crate) mod people;
 mod reading;
+mod seen_again;
 mod view;
+mod waiting;
 
-pub(crate) use deciding::approvers_of;
-pub use deciding::{approve_request, force_approve_request, list_my_tasks, reject_request};
+pub(crate) use approvers::approvers_of;
+pub use deciding::{approve_request, force_approve_request, reject_request};
 pub(crate) use reading::{find_by_reference, number_of};
 pub(crate) use view::{by_request, view as read_view};
 
@@ -27,3 +31,4 @@ pub use reading::{
     list_my_requests, list_request_entitlements,
 };
 pub use view::{RequestView, UnitView};
+pub use waiting::list_my_tasks;

@@ -95,6 +95,11 @@ impl People {
         Ok(())
     }
 
+    /// What conditions look at, of all of them.
+    pub(crate) fn facts(&self) -> Vec<PersonFacts<'_>> {
+        self.0.values().map(Person::facts).collect()
+    }
+
     /// The person, if read and known.
     pub(crate) fn find(&self, id: &UserId) -> Option<&Person> {
         self.0.get(id)

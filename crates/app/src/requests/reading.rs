@@ -8,9 +8,9 @@ use latchkey_domain::{
 use latchkey_store::{PageKey, RequestFilter, Tx};
 
 use super::{
-    deciding::{with_deciders, with_deciders_of},
     overview::{RequestOverview, overviews},
     view::{RequestView, UnitView, view, views},
+    waiting::{may_decide, with_deciders, with_deciders_of},
 };
 use crate::{Actor, App, Operation, Page, PageRequest, error::AppError};
 
@@ -282,7 +282,7 @@ pub(super) async fn find_visible(
     let is_party = [&request.requestor_id, &request.grantee_id].contains(&&actor.user.id);
     if is_party
         || actor.may(Operation::ReadAnyRequest)
-        || super::deciding::may_decide(tx, &request, &actor.user).await?
+        || may_decide(tx, &request, &actor.user).await?
         || tx.approvals_of(&request.id).await?.iter().any(|a| a.approver_id == actor.user.id)
     {
         return Ok(request);

@@ -13,5 +13,6 @@ mod ending;
 mod granting;
 mod notifications;
 mod overlap;
+mod owners;
 mod reports;
 mod sessions;

@@ -10,7 +10,8 @@ use crate::{
     people::{Role, User},
     policy::{
         digest,
-        matching::{MANAGER, PersonFacts, matches, same_person},
+        matching::{MANAGER, OWNER, PersonFacts, matches, same_person},
+        owners::Owners,
     },
     request::{Approval, Decision},
 };
@@ -26,9 +27,11 @@ pub struct Question<'a> {
     pub requestor: &'a User,
     /// Whose manager is meant by a manager: the requestor's, or the grantee's where policy looks
     /// at the grantee as if they had asked.
-    pub asker: &'a User,
+    pub asker: PersonFacts<'a>,
     /// Who is to have access.
     pub grantee: &'a User,
+    /// Who owns what is asked for.
+    pub owners: &'a Owners,
     /// The request's digest now.
     pub digest: &'a str,
 }
@@ -86,30 +89,39 @@ pub struct Waiting {
     /// The places of groups that cannot be satisfied, because nobody of the people that were
     /// given may fill what is missing in them.
     pub empty_groups: Vec<usize>,
+    /// Whether these people, agreeing all together, still could not approve the request.
+    pub is_stuck: bool,
 }
 
 impl<'a> Question<'a> {
-    /// The question that a flow's policy poses about a request.
+    /// The question that a flow's policy poses about a request of something that nobody owns.
     pub fn new(
         policy: &'a FlowPolicy,
-        requestor: &'a User,
+        requestor: PersonFacts<'a>,
         grantee: &'a User,
         digest: &'a str,
     ) -> Self {
         Self {
             policy: policy.approver_policy.as_ref(),
             excludes_own: policy.settings.requestor_cannot_approve_himself,
-            requestor,
+            requestor: requestor.user,
             asker: requestor,
             grantee,
+            owners: Owners::NONE,
             digest,
         }
     }
 
     /// The same where policy looks at somebody else as if they had asked.
     #[must_use]
-    pub fn asked_as(self, asker: &'a User) -> Self {
+    pub fn asked_as(self, asker: PersonFacts<'a>) -> Self {
         Self { asker, ..self }
+    }
+
+    /// The same about something that these people own.
+    #[must_use]
+    pub fn owned_by(self, owners: &'a Owners) -> Self {
+        Self { owners, ..self }
     }
 
     /// Whether the person may decide now.
@@ -164,16 +176,7 @@ impl<'a> Question<'a> {
             return ApprovalOutcome::Approved(ApprovedBy::Force(by));
         }
         let approvers: Vec<PersonFacts<'_>> = of(Decision::Approved).collect();
-        let satisfied = |group: &ApproverGroup| {
-            let slots = slots(group);
-            !slots.is_empty() && slots.iter().all(|slot| self.is_filled(group, slot, &approvers))
-        };
-        let mut groups = policy.approver_groups.iter();
-        let approved = match policy.approval_mode {
-            ApprovalMode::AnyOf => groups.any(satisfied),
-            ApprovalMode::AllOf => !policy.approver_groups.is_empty() && groups.all(satisfied),
-        };
-        if approved {
+        if self.is_approved_by(policy, &approvers) {
             let mut by: Vec<UserId> = Vec::new();
             for approver in approvers {
                 if !by.contains(&approver.user.id) {
@@ -198,14 +201,7 @@ impl<'a> Question<'a> {
             .copied()
             .filter(|person| self.standing_of(*person) == DeciderStanding::Eligible)
             .collect();
-        let hopeless = |group: &ApproverGroup| {
-            let slots = slots(group);
-            slots.is_empty()
-                || slots.iter().any(|slot| {
-                    !self.is_filled(group, slot, approvers)
-                        && !self.is_filled(group, slot, &eligible)
-                })
-        };
+        let all: Vec<PersonFacts<'_>> = approvers.iter().chain(&eligible).copied().collect();
         Waiting {
             may_decide: eligible
                 .iter()
@@ -216,48 +212,88 @@ impl<'a> Question<'a> {
                 .approver_groups
                 .iter()
                 .enumerate()
-                .filter(|(_, group)| hopeless(group))
+                .filter(|(_, group)| !self.is_satisfied(group, &all))
                 .map(|(place, _)| place)
                 .collect(),
+            is_stuck: !self.is_approved_by(policy, &all),
+        }
+    }
+
+    /// Whether the approvals of these people are all that the policy wants.
+    fn is_approved_by(&self, policy: &ApproverPolicy, people: &[PersonFacts<'_>]) -> bool {
+        let satisfied = |group: &ApproverGroup| self.is_satisfied(group, people);
+        let mut groups = policy.approver_groups.iter();
+        match policy.approval_mode {
+            ApprovalMode::AnyOf => groups.any(satisfied),
+            ApprovalMode::AllOf => !policy.approver_groups.is_empty() && groups.all(satisfied),
         }
     }
 
     /// Whether any group asks the person, whosever request it is.
     fn is_asked(&self, person: PersonFacts<'_>) -> bool {
         self.policy.is_some_and(|policy| {
-            policy
-                .approver_groups
-                .iter()
-                .any(|group| slots(group).iter().any(|slot| self.is_filled(group, slot, &[person])))
+            policy.approver_groups.iter().any(|group| {
+                self.narrows_to(group, person)
+                    && positives(group).any(|condition| self.is_meant(person, condition))
+            })
         })
     }
 
-    /// Whether one of the people fills the slot: meets one of its conditions, and every negative
-    /// one of the group.
-    fn is_filled(
-        &self,
-        group: &ApproverGroup,
-        slot: &[&Condition],
-        people: &[PersonFacts<'_>],
-    ) -> bool {
-        people.iter().any(|person| {
-            let meets = |condition: &Condition| self.approver_matches(*person, condition);
-            let mut negatives =
-                group.approvers.iter().filter(|condition| condition.operator().is_negative());
-            negatives.all(meets) && slot.iter().any(|condition| meets(condition))
-        })
-    }
-
-    fn approver_matches(&self, person: PersonFacts<'_>, condition: &Condition) -> bool {
-        if condition.attribute_type == MANAGER {
-            let source = &condition.source_integration_id;
-            let of_source = source.is_none() || *source == self.asker.source_integration_id;
-            return condition.values().is_empty()
-                && !condition.operator().is_negative()
-                && of_source
-                && self.asker.manager_id.as_ref() == Some(&person.user.id);
+    /// Whether these people together satisfy the group.
+    fn is_satisfied(&self, group: &ApproverGroup, people: &[PersonFacts<'_>]) -> bool {
+        let counting: Vec<PersonFacts<'_>> =
+            people.iter().copied().filter(|person| self.narrows_to(group, *person)).collect();
+        let has_slot = positives(group).next().is_some();
+        let mut slots = positives(group).map(|condition| self.is_filled(condition, &counting));
+        match group.logical_operator {
+            LogicalOperator::And => has_slot && slots.all(|filled| filled),
+            LogicalOperator::Or => slots.any(|filled| filled),
         }
-        matches(person, condition)
+    }
+
+    /// Whether the people fill the slot of a positive condition: one of them meets it, or, of
+    /// owners, one for each owner that there is.
+    fn is_filled(&self, condition: &Condition, people: &[PersonFacts<'_>]) -> bool {
+        if condition.attribute_type == OWNER {
+            let owns = |rule: &Condition| people.iter().any(|person| matches(*person, rule));
+            return stands_alone(condition) && self.owners.are_all(owns);
+        }
+        people.iter().any(|person| self.is_meant(*person, condition))
+    }
+
+    /// Whether the person meets every negative condition of the group. In an `Or` group there
+    /// can be none: that is refused when a flow is saved, because "anybody but Bob, or Alice"
+    /// would ask nearly everybody.
+    fn narrows_to(&self, group: &ApproverGroup, person: PersonFacts<'_>) -> bool {
+        let mut negatives =
+            group.approvers.iter().filter(|condition| condition.operator().is_negative());
+        match group.logical_operator {
+            LogicalOperator::And => negatives.all(|condition| self.is_meant(person, condition)),
+            LogicalOperator::Or => negatives.next().is_none(),
+        }
+    }
+
+    /// Whether the person meets one condition, as it is meant of approvers.
+    fn is_meant(&self, person: PersonFacts<'_>, condition: &Condition) -> bool {
+        match condition.attribute_type.as_str() {
+            MANAGER => stands_alone(condition) && self.is_as_to_manager(person, condition),
+            OWNER if !stands_alone(condition) => false,
+            OWNER if condition.operator().is_negative() => self.owners.exclude(person),
+            OWNER => self.owners.include(person),
+            _ => matches(person, condition),
+        }
+    }
+
+    /// Whether the person is the asker's manager, or is known not to be. The right goes to the
+    /// very account that is the manager; it is kept from every account of the manager's.
+    fn is_as_to_manager(&self, person: PersonFacts<'_>, condition: &Condition) -> bool {
+        let source = &condition.source_integration_id;
+        let of_source = source.is_none() || *source == self.asker.user.source_integration_id;
+        if condition.operator().is_negative() {
+            let manager = self.asker.manager;
+            return of_source && manager.is_some_and(|manager| !same_person(manager, person.user));
+        }
+        of_source && self.asker.user.manager_id.as_ref() == Some(&person.user.id)
     }
 
     fn is_own(&self, user: &User) -> bool {
@@ -265,17 +301,18 @@ impl<'a> Question<'a> {
     }
 }
 
-/// What a group asks for: slots, each of which wants an approval by somebody who meets one of
-/// its conditions. `Or` has one slot of all its conditions, `And` one for each positive
-/// condition. No slots: the group says nothing that can be satisfied.
-fn slots(group: &ApproverGroup) -> Vec<Vec<&Condition>> {
-    let positive: Vec<&Condition> =
-        group.approvers.iter().filter(|condition| !condition.operator().is_negative()).collect();
-    match group.logical_operator {
-        _ if positive.is_empty() => Vec::new(),
-        LogicalOperator::And => positive.into_iter().map(|condition| vec![condition]).collect(),
-        // Refused when a flow is saved: "anybody but Bob, or Alice" would ask nearly everybody.
-        LogicalOperator::Or if positive.len() < group.approvers.len() => Vec::new(),
-        LogicalOperator::Or => vec![positive],
-    }
+/// Whether the policy asks owners, so that it matters who they are.
+pub fn asks_owners(policy: &FlowPolicy) -> bool {
+    let groups = policy.approver_policy.iter().flat_map(|approvers| &approvers.approver_groups);
+    groups.flat_map(|group| &group.approvers).any(|condition| condition.attribute_type == OWNER)
+}
+
+/// The conditions of a group that say who approves; each is a slot that wants an approval.
+fn positives(group: &ApproverGroup) -> impl Iterator<Item = &Condition> {
+    group.approvers.iter().filter(|condition| !condition.operator().is_negative())
+}
+
+/// Whether a condition that stands for somebody by itself does so: with values it says nothing.
+fn stands_alone(condition: &Condition) -> bool {
+    condition.values().is_empty()
 }

@@ -16,6 +16,7 @@ use crate::{
         explanation::Reason,
         grantees::may_ask_for,
         matching::{PersonFacts, meets},
+        owners::Owners,
         selection::check_time,
         targets::{Contents, flow_covers, gives_through, is_grantable},
         unbuilt::unsupported_members,
@@ -42,6 +43,8 @@ pub struct Facts<'a> {
     pub contents: &'a dyn Contents,
     /// The entitlements as they are now. One that is gone is left out; see `unit_count`.
     pub entitlements: &'a [Entitlement],
+    /// Who owns them, as it is written down now.
+    pub owners: &'a Owners,
     /// How many entitlements the request has.
     pub unit_count: usize,
     /// The length that would be granted, in seconds; `None` means until revoked.
@@ -124,8 +127,9 @@ pub enum NoLongerAllowed {
 /// among the approvers; they matter only for what [`Verdict::Wait`] says.
 pub fn decide(facts: &Facts<'_>, given: &[Given<'_>], people: &[PersonFacts<'_>]) -> Verdict {
     let question = |policy| {
-        Question::new(policy, facts.requestor.user, facts.grantee.user, facts.digest)
-            .asked_as(facts.asker.user)
+        Question::new(policy, facts.requestor, facts.grantee.user, facts.digest)
+            .asked_as(facts.asker)
+            .owned_by(facts.owners)
     };
     let outcome = question(facts.frozen).evaluate(given, people);
     if let ApprovalOutcome::Rejected { by } = outcome {

@@ -4,13 +4,13 @@
 //! half a policy would be access that the policy does not allow. The list only shrinks.
 
 use crate::{
-    flow::{Condition, FlowPolicy, FlowTrigger},
-    policy::matching::{MANAGER, OWNER, WEBHOOK},
+    flow::{FlowPolicy, FlowTrigger},
+    policy::matching::WEBHOOK,
 };
 
 /// The flow is automatic.
 pub const AUTOMATIC_TRIGGER: &str = "trigger: AUTOMATIC";
-/// An approver is a resource's owner or a program.
+/// An approver is a program.
 pub const APPROVER_ATTRIBUTE: &str = "approver_policy.approver_groups.approvers.type";
 /// Tiers of approvers.
 pub const ESCALATION: &str = "escalation_policy";
@@ -33,20 +33,11 @@ fn says(policy: &FlowPolicy, member: &str) -> bool {
         AUTOMATIC_TRIGGER => policy.trigger == FlowTrigger::Automatic,
         APPROVER_ATTRIBUTE => policy.approver_policy.as_ref().is_some_and(|approvers| {
             let mut groups = approvers.approver_groups.iter();
-            groups.any(|group| group.approvers.iter().any(is_foreign_approver))
+            groups.any(|group| group.approvers.iter().any(|one| one.attribute_type == WEBHOOK))
         }),
         ESCALATION => policy.escalation_policy.is_some(),
         MFA => policy.settings.require_mfa,
         EXTENSIONS => policy.settings.max_extensions > 0,
         _ => true,
-    }
-}
-
-/// The manager can be looked at only as a relation: without values or negation.
-fn is_foreign_approver(condition: &Condition) -> bool {
-    match condition.attribute_type.as_str() {
-        MANAGER => !condition.values().is_empty() || condition.operator().is_negative(),
-        OWNER | WEBHOOK => true,
-        _ => false,
     }
 }

@@ -4,7 +4,10 @@ use latchkey_domain::{
     flow::{ApprovalMode, ApproverPolicy, Condition, LogicalOperator, MatchOperator},
     ids::IntegrationId,
     people::Role,
-    policy::approvals::{ApprovalOutcome, ApprovedBy, DeciderStanding, Given, Question, Waiting},
+    policy::{
+        approvals::{ApprovalOutcome, ApprovedBy, DeciderStanding, Given, Question, Waiting},
+        owners::Owners,
+    },
     request::{Approval, Decision},
 };
 use proptest::prelude::*;
@@ -17,6 +20,7 @@ use crate::builders::{
 use ApprovalMode::{AllOf, AnyOf};
 use Decision::{Approved, Rejected};
 use LogicalOperator::{And, Or};
+use MatchOperator::{Is, IsNot};
 
 /// Alice asks for herself; the rest may decide.
 struct Case {
@@ -25,6 +29,7 @@ struct Case {
     requestor: Person,
     grantee: Person,
     people: Vec<Person>,
+    owners: Owners,
     digest: String,
 }
 
@@ -37,6 +42,7 @@ impl Case {
             requestor: alice.clone(),
             grantee: alice,
             people: people.to_vec(),
+            owners: Owners::default(),
             digest: digest('a', "3600"),
         }
     }
@@ -46,8 +52,9 @@ impl Case {
             policy: self.policy.as_ref(),
             excludes_own: self.excludes_own,
             requestor: &self.requestor.user,
-            asker: &self.requestor.user,
+            asker: self.requestor.facts(),
             grantee: &self.grantee.user,
+            owners: &self.owners,
             digest: &self.digest,
         }
     }
@@ -90,6 +97,11 @@ fn waiting(outcome: ApprovalOutcome) -> Waiting {
         ApprovalOutcome::Approved(_) | ApprovalOutcome::Rejected { .. } => None,
     };
     waiting.unwrap()
+}
+
+/// A condition that stands for somebody by itself.
+fn alone(kind: &str) -> Condition {
+    Condition { values: None, match_operator: None, ..condition(kind, Is, &[]) }
 }
 
 fn names(waiting: &Waiting) -> Vec<&str> {
@@ -282,12 +294,7 @@ fn a05_an_approval_of_something_else_does_not_count() {
 
 #[test]
 fn the_manager_is_the_requestors() {
-    let relation = Condition {
-        values: None,
-        match_operator: None,
-        ..condition("manager", MatchOperator::Is, &[])
-    };
-    let policy = approver_policy(AnyOf, vec![approvers(Or, vec![relation])]);
+    let policy = approver_policy(AnyOf, vec![approvers(Or, vec![alone("manager")])]);
     let mut case = Case::new(policy, &[person("bob"), person("carol")]);
     assert_eq!(waiting(case.approve(&["bob"])).empty_groups, [0], "no manager is known");
     case.requestor.user.manager_id = Some(person("bob").user.id);
@@ -300,6 +307,25 @@ fn the_manager_is_the_requestors() {
     assert!(!is_approved(&case.approve(&["bob"])), "that source does not know the requestor");
     case.requestor.user.source_integration_id = Some(IntegrationId::new("okta"));
     assert!(is_approved(&case.approve(&["bob"])));
+}
+
+#[test]
+fn a_negated_manager_keeps_every_account_of_the_requestors_manager_out() {
+    let not_manager = Condition { match_operator: Some(IsNot), ..alone("manager") };
+    let policy =
+        approver_policy(AnyOf, vec![approvers(And, vec![group_is("security"), not_manager])]);
+    let security = |name: &str| person(name).in_group("security");
+    let people = [security("bob"), security("carol"), security("second").alias("BOB@corp.example")];
+    let mut case = Case::new(policy, &people);
+    let unknown = waiting(case.approve(&["carol"]));
+    assert!(unknown.is_stuck, "nobody is known not to be the manager");
+    case.requestor = case.requestor.clone().under(&person("bob"));
+    assert!(!is_approved(&case.approve(&["bob", "second"])));
+    assert!(is_approved(&case.approve(&["carol"])));
+    let mut with_values = case;
+    let conditions = &mut with_values.policy.as_mut().unwrap().approver_groups[0].approvers;
+    conditions[1].values = Some(vec!["bob@corp.example".to_owned()]);
+    assert!(!is_approved(&with_values.approve(&["carol"])), "with values it says nothing");
 }
 
 #[test]
@@ -351,16 +377,26 @@ struct World {
     people: Vec<Person>,
     requestor: usize,
     grantee: usize,
+    /// The manager of the requestor, if one is known.
+    manager: Option<usize>,
+    /// What names the owners, and whether something has none.
+    owners: Vec<Condition>,
+    ownerless: bool,
     /// Who, whether approved, and whether about what is asked now.
     decisions: Vec<(usize, bool, bool)>,
 }
 
 impl World {
     fn case(&self) -> Case {
+        let mut requestor = self.people[self.requestor].clone();
+        if let Some(manager) = self.manager {
+            requestor = requestor.under(&self.people[manager]);
+        }
         Case {
+            owners: crate::owners::owned(&self.owners, self.ownerless),
             policy: Some(self.policy.clone()),
             excludes_own: self.excludes_own,
-            requestor: self.people[self.requestor].clone(),
+            requestor,
             grantee: self.people[self.grantee].clone(),
             people: self.people.clone(),
             digest: digest('a', "3600"),
@@ -378,16 +414,36 @@ impl World {
     }
 }
 
+fn some_approver() -> impl Strategy<Value = Condition> {
+    let relation = (prop::sample::select(vec!["manager", "Owner"]), prop::bool::ANY).prop_map(
+        |(kind, negative)| Condition { match_operator: negative.then_some(IsNot), ..alone(kind) },
+    );
+    prop_oneof![2 => crate::matching::some_condition(), 1 => relation]
+}
+
+fn some_owner() -> impl Strategy<Value = Condition> {
+    prop::sample::select(vec![
+        user_is("alice"),
+        user_is("bob"),
+        user_is("nobody"),
+        group_is("admins"),
+        group_is("on-call"),
+    ])
+}
+
 prop_compose! {
     fn some_world()(
         all in prop::bool::ANY,
         groups in prop::collection::vec(
-            (prop::bool::ANY, prop::collection::vec(crate::matching::some_condition(), 1..4)), 1..4,
+            (prop::bool::ANY, prop::collection::vec(some_approver(), 1..4)), 1..4,
         ),
         excludes_own in prop::bool::ANY,
         memberships in prop::collection::vec((0_u8..8, prop::bool::weighted(0.9)), 5),
         requestor in 0_usize..5,
         grantee in 0_usize..5,
+        manager in prop::option::of(0_usize..5),
+        owners in prop::collection::vec(some_owner(), 0..3),
+        ownerless in prop::bool::weighted(0.2),
         decisions in prop::collection::vec(
             (0_usize..5, prop::bool::weighted(0.85), prop::bool::weighted(0.8)), 0..7,
         ),
@@ -412,6 +468,9 @@ prop_compose! {
             people,
             requestor,
             grantee,
+            manager,
+            owners,
+            ownerless,
             decisions,
         }
     }
@@ -424,28 +483,47 @@ fn oracle(world: &World) -> Option<bool> {
         world.people[who].user.is_active()
             && !(world.excludes_own && (who == world.requestor || who == world.grantee))
     };
-    let meets = |who: usize, condition: &Condition| matches(world.people[who].facts(), condition);
-    let mut group_members: Vec<Vec<Vec<usize>>> = Vec::new();
+    let has_owner = !world.ownerless && !world.owners.is_empty();
+    let owns = |who: usize, rule: &Condition| matches(world.people[who].facts(), rule);
+    let meets = |who: usize, condition: &Condition| {
+        let negative = condition.operator().is_negative();
+        match condition.attribute_type.as_str() {
+            "manager" => world.manager.is_some_and(|manager| (manager == who) != negative),
+            "Owner" => {
+                let any = world.owners.iter().any(|rule| owns(who, rule));
+                if negative { has_owner && !any } else { any }
+            }
+            _ => matches(world.people[who].facts(), condition),
+        }
+    };
+    // For each group, whether all or any of its conditions count; for each condition the lists of
+    // people of whom one each has to agree.
+    let mut group_members: Vec<(bool, Vec<Vec<Vec<usize>>>)> = Vec::new();
     for group in &world.policy.approver_groups {
         let (negative, positive): (Vec<&Condition>, Vec<&Condition>) =
             group.approvers.iter().partition(|condition| condition.operator().is_negative());
         let counts: Vec<usize> = (0..5)
             .filter(|who| may(*who) && negative.iter().all(|condition| meets(*who, condition)))
             .collect();
-        let mut wants: Vec<Vec<usize>> = positive
-            .iter()
-            .map(|condition| counts.iter().copied().filter(|who| meets(*who, condition)).collect())
-            .collect();
-        if group.logical_operator == Or {
-            wants = if negative.is_empty() && !positive.is_empty() {
-                vec![wants.concat()]
-            } else {
-                vec![]
-            };
-        }
-        group_members.push(wants);
+        let those = |test: &dyn Fn(usize) -> bool| {
+            counts.iter().copied().filter(|who| test(*who)).collect::<Vec<usize>>()
+        };
+        let wants = |condition: &&Condition| match condition.attribute_type.as_str() {
+            "Owner" => world.owners.iter().map(|rule| those(&|who| owns(who, rule))).collect(),
+            _ => vec![those(&|who| meets(who, condition))],
+        };
+        let is_or = group.logical_operator == Or;
+        let wants = if is_or && !negative.is_empty() {
+            Vec::new()
+        } else {
+            positive.iter().map(wants).collect()
+        };
+        group_members.push((is_or, wants));
     }
-    let asked = |who: usize| group_members.iter().flatten().any(|want| want.contains(&who));
+    let asked = |who: usize| {
+        let mut all = group_members.iter().flat_map(|(_, wants)| wants).flatten();
+        all.any(|want| want.contains(&who))
+    };
     let said = |yes: bool| {
         let fits = world.decisions.iter().filter(move |(_, said, fits)| *said == yes && *fits);
         fits.map(|(who, _, _)| *who).filter(|who| asked(*who)).collect::<Vec<usize>>()
@@ -454,9 +532,19 @@ fn oracle(world: &World) -> Option<bool> {
         return Some(false);
     }
     let yes = said(true);
-    let satisfied = group_members.iter().filter(|wants| {
-        !wants.is_empty() && wants.iter().all(|want| want.iter().any(|who| yes.contains(who)))
-    });
+    let agreed = |wants: &Vec<Vec<usize>>, condition: &Condition| {
+        (condition.attribute_type != "Owner" || has_owner)
+            && wants.iter().all(|want| want.iter().any(|who| yes.contains(who)))
+    };
+    let satisfied = group_members.iter().zip(&world.policy.approver_groups).filter(
+        |((is_or, wants), group)| {
+            let positive = group.approvers.iter().filter(|one| !one.operator().is_negative());
+            let filled: Vec<bool> =
+                wants.iter().zip(positive).map(|(wants, one)| agreed(wants, one)).collect();
+            let enough = if *is_or { 1 } else { filled.len() };
+            !filled.is_empty() && filled.iter().filter(|filled| **filled).count() >= enough
+        },
+    );
     let needed = match world.policy.approval_mode {
         AnyOf => 1,
         AllOf => group_members.len(),
@@ -562,5 +650,6 @@ proptest! {
             AllOf => waiting.empty_groups.is_empty(),
         };
         prop_assert_eq!(is_approved(&case.evaluate(&everybody)), can);
+        prop_assert_eq!(!waiting.is_stuck, can);
     }
 }

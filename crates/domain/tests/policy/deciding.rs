@@ -7,6 +7,7 @@ use latchkey_domain::{
     policy::{
         approvals::{ApprovedBy, Given},
         deciding::{Facts, NoLongerAllowed, Verdict, decide},
+        owners::Owners,
     },
     request::{Approval, Decision},
 };
@@ -87,6 +88,7 @@ impl Case {
             bundle: self.bundle.as_ref(),
             contents: &self.contents,
             entitlements: &self.entitlements,
+            owners: Owners::NONE,
             unit_count: 2,
             duration_sec: self.duration_sec,
             digest: &self.digest,

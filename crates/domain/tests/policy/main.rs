@@ -15,6 +15,7 @@ mod digest;
 mod ends;
 mod grantees;
 mod matching;
+mod owners;
 mod selection;
 mod states;
 mod targets;

@@ -32,8 +32,6 @@ fn flows() -> Vec<(&'static str, FlowPolicy)> {
     };
     vec![
         ("trigger: AUTOMATIC", FlowPolicy { trigger: FlowTrigger::Automatic, ..policy() }),
-        ("approver_policy.approver_groups.approvers.type", asked(foreign("Owner"))),
-        ("approver_policy.approver_groups.approvers.type", asked(foreign("manager"))),
         ("approver_policy.approver_groups.approvers.type", asked(foreign("webhook"))),
         (
             "escalation_policy",
@@ -97,6 +95,8 @@ fn everything_else_is_enforced() {
                     foreign("pagerduty_shift"),
                     condition("group", MatchOperator::IsNot, &["contractors"]),
                     Condition { values: None, match_operator: None, ..foreign("manager") },
+                    condition("manager", MatchOperator::IsNot, &[]),
+                    condition("Owner", MatchOperator::Is, &[]),
                 ],
             )],
         )),

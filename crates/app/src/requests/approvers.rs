@@ -1,0 +1,254 @@
+//! Who may decide about a request: everybody whom its flow means, worked out again whenever it is
+//! asked.
+
+use std::collections::BTreeSet;
+
+use latchkey_domain::{
+    flow::{Condition, FlowPolicy, MatchOperator},
+    ids::{AttributeValueId, GroupId, UserId},
+    people::User,
+    policy::{
+        approvals::{ApprovalOutcome, DeciderStanding, Question, asks_owners},
+        matching::{GROUP, MANAGER, OWNER, USER, WEBHOOK},
+        owners::Owners,
+    },
+    request::{AccessRequest, RequestUnit},
+};
+use latchkey_store::{PageQuery, Tx, UserFilter};
+
+use super::{
+    owners::{owners_of, owners_of_units},
+    people::{People, Person, find_person},
+};
+use crate::error::AppError;
+
+/// How many people are looked at to say who would be asked; conditions on texts can match
+/// anybody, and a longer list would help nobody.
+const MOST_CANDIDATES: u32 = 1000;
+
+/// Those whom a request is about.
+pub(super) fn parties_of(request: &AccessRequest) -> [&UserId; 2] {
+    [&request.requestor_id, &request.grantee_id]
+}
+
+/// Who a request is about, as they are now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parties<'a> {
+    /// Who filed it.
+    pub(super) requestor: &'a Person,
+    /// At whom policy looks as the one who asked.
+    pub(super) asker: &'a Person,
+    /// Who is to have access.
+    pub(super) grantee: &'a Person,
+}
+
+impl<'a> Parties<'a> {
+    /// The parties of a request, of people who were read.
+    pub(super) fn among(people: &'a People, request: &AccessRequest) -> Result<Self, AppError> {
+        let requestor = people.get(&request.requestor_id)?;
+        let grantee = people.get(&request.grantee_id)?;
+        let asker = if request.asked_as_grantee { grantee } else { requestor };
+        Ok(Self { requestor, asker, grantee })
+    }
+
+    /// What the request's own policy asks, of something that nobody owns.
+    pub(super) fn question(self, request: &'a AccessRequest) -> Question<'a> {
+        self.question_of(&request.flow_policy, &request.digest)
+    }
+
+    fn question_of(self, policy: &'a FlowPolicy, digest: &'a str) -> Question<'a> {
+        Question::new(policy, self.requestor.facts(), &self.grantee.user, digest)
+            .asked_as(self.asker.facts())
+    }
+}
+
+/// Who may decide about a request now, and what that leaves open.
+#[derive(Debug)]
+pub(super) struct AskedPeople {
+    /// Who may decide, each once.
+    pub(super) people: Vec<User>,
+    /// Why the request cannot be approved as things stand, or not by every group; `None` where
+    /// nothing is in the way.
+    pub(super) trouble: Option<String>,
+}
+
+/// The people who may decide about a request now.
+pub(crate) async fn approvers_of(
+    tx: &mut Tx,
+    request: &AccessRequest,
+) -> Result<Vec<User>, AppError> {
+    let mut people = People::default();
+    people.add(tx, parties_of(request)).await?;
+    let owners = owners_of(tx, request).await?;
+    let parties = Parties::among(&people, request)?;
+    Ok(people_to_ask(tx, &request.flow_policy, parties, &owners).await?.people)
+}
+
+/// The people who may decide about a request of these parties under `policy`.
+pub(super) async fn people_to_ask(
+    tx: &mut Tx,
+    policy: &FlowPolicy,
+    parties: Parties<'_>,
+    owners: &Owners,
+) -> Result<AskedPeople, AppError> {
+    let mut ids = candidates(tx, approver_conditions(policy)).await?;
+    ids.extend(candidates(tx, owners.rules()).await?);
+    ids.extend(manager_of(policy, &parties.asker.user));
+    let people = People::read(tx, &ids).await?;
+    let question = parties.question_of(policy, "").owned_by(owners);
+    Ok(AskedPeople {
+        trouble: trouble(policy, owners, &question.evaluate(&[], &people.facts())),
+        people: eligible(&people, question, &ids),
+    })
+}
+
+/// Writes down why a pending request cannot go on, so that it says so itself; clears it once
+/// nothing is in the way any more. The request is locked.
+pub(super) async fn say_what_is_missing(
+    tx: &mut Tx,
+    request: &mut AccessRequest,
+    units: &[RequestUnit],
+) -> Result<(), AppError> {
+    let people = People::read(tx, parties_of(request)).await?;
+    let owners = owners_of_units(tx, &[&request.flow_policy], units).await?;
+    let parties = Parties::among(&people, request)?;
+    let trouble = people_to_ask(tx, &request.flow_policy, parties, &owners).await?.trouble;
+    if trouble != request.state_reason {
+        request.state_reason = trouble;
+        tx.update_request(request).await?;
+    }
+    Ok(())
+}
+
+/// What stands in the way of an approval, in words for everybody who may see the request.
+fn trouble(policy: &FlowPolicy, owners: &Owners, outcome: &ApprovalOutcome) -> Option<String> {
+    let ApprovalOutcome::Waiting(waiting) = outcome else { return None };
+    let mut words = if waiting.may_decide.is_empty() {
+        "nobody may decide about this request now: its access flow names no other active \
+         approver; ask an administrator"
+            .to_owned()
+    } else if waiting.is_stuck {
+        format!(
+            "nobody may decide for {} of its access flow, which has to agree; ask an administrator",
+            group_names(&waiting.empty_groups)
+        )
+    } else if waiting.empty_groups.is_empty() {
+        return None;
+    } else {
+        format!(
+            "nobody may decide for {} of its access flow; others may",
+            group_names(&waiting.empty_groups)
+        )
+    };
+    if asks_owners(policy) && !owners.ownerless().is_empty() {
+        words.push_str("; it is not known who owns ");
+        words.push_str(&owners.ownerless().join(", "));
+    }
+    Some(words)
+}
+
+/// Groups by their places, as people count.
+fn group_names(places: &[usize]) -> String {
+    let numbers: Vec<String> = places.iter().map(|place| (place + 1).to_string()).collect();
+    let noun = if numbers.len() == 1 { "approver group" } else { "approver groups" };
+    format!("{noun} {}", numbers.join(", "))
+}
+
+/// Those who may decide, each once.
+pub(super) fn eligible<'a>(
+    people: &People,
+    question: Question<'_>,
+    candidates: impl IntoIterator<Item = &'a UserId>,
+) -> Vec<User> {
+    let candidates: BTreeSet<&UserId> = candidates.into_iter().collect();
+    candidates
+        .into_iter()
+        .filter_map(|id| people.find(id))
+        .filter(|person| question.standing_of(person.facts()) == DeciderStanding::Eligible)
+        .map(|person| person.user.clone())
+        .collect()
+}
+
+/// The asker's manager, if an approver of `policy` is one.
+pub(super) fn manager_of(policy: &FlowPolicy, asker: &User) -> Option<UserId> {
+    let is_asked = approver_conditions(policy).any(|condition| condition.attribute_type == MANAGER);
+    asker.manager_id.clone().filter(|_| is_asked)
+}
+
+/// The conditions that say who may agree; those that only narrow it are left out.
+pub(super) fn approver_conditions(policy: &FlowPolicy) -> impl Iterator<Item = &Condition> {
+    let groups = policy.approver_policy.iter().flat_map(|policy| &policy.approver_groups);
+    let conditions = groups.flat_map(|group| &group.approvers);
+    conditions.filter(|condition| !condition.operator().is_negative())
+}
+
+/// Everybody whom conditions on approvers may mean, whoever asks: a superset, cut by the caller.
+/// A manager is added by [`manager_of`], owners by the rules that name them.
+pub(super) async fn candidates<'a>(
+    tx: &mut Tx,
+    conditions: impl IntoIterator<Item = &'a Condition>,
+) -> Result<BTreeSet<UserId>, AppError> {
+    let mut ids = BTreeSet::new();
+    for condition in conditions {
+        match (condition.attribute_type.as_str(), condition.operator()) {
+            (MANAGER | OWNER | WEBHOOK, _) => {}
+            (USER, MatchOperator::Is) => ids.extend(named_users(tx, condition).await?),
+            (GROUP, MatchOperator::Is) => {
+                for group in named_groups(tx, condition).await? {
+                    ids.extend(tx.group_member_ids(&group).await?);
+                }
+            }
+            (kind, MatchOperator::Is) if !matches!(kind, USER | GROUP) => {
+                let named = named_attributes(tx, condition).await?;
+                ids.extend(tx.users_with_attributes(&named).await?);
+            }
+            (kind, _) if !matches!(kind, USER | GROUP) => {
+                ids.extend(tx.users_with_attribute_type(kind, MOST_CANDIDATES).await?);
+            }
+            _ => {
+                let page = PageQuery::first(MOST_CANDIDATES);
+                let users = tx.list_users(&UserFilter::default(), &page).await?;
+                ids.extend(users.into_iter().map(|user| user.id));
+            }
+        }
+    }
+    Ok(ids)
+}
+
+async fn named_users(tx: &mut Tx, condition: &Condition) -> Result<Vec<UserId>, AppError> {
+    let mut found = Vec::new();
+    for (place, value) in condition.values().iter().enumerate() {
+        match condition.pinned_ids.get(place).and_then(Option::as_ref) {
+            Some(pin) => found.push(UserId::new(pin.clone())),
+            None => found.extend(find_person(tx, value).await?.map(|u| u.id)),
+        }
+    }
+    Ok(found)
+}
+
+async fn named_attributes(
+    tx: &mut Tx,
+    condition: &Condition,
+) -> Result<Vec<AttributeValueId>, AppError> {
+    let mut found = Vec::new();
+    for (place, value) in condition.values().iter().enumerate() {
+        if let Some(pin) = condition.pinned_ids.get(place).and_then(Option::as_ref) {
+            found.push(AttributeValueId::new(pin.clone()));
+        } else {
+            let named = tx.find_attribute_values(&condition.attribute_type, value).await?;
+            found.extend(named.into_iter().map(|value| value.id));
+        }
+    }
+    Ok(found)
+}
+
+async fn named_groups(tx: &mut Tx, condition: &Condition) -> Result<Vec<GroupId>, AppError> {
+    let mut found = Vec::new();
+    for (place, value) in condition.values().iter().enumerate() {
+        match condition.pinned_ids.get(place).and_then(Option::as_ref) {
+            Some(pin) => found.push(GroupId::new(pin.clone())),
+            None => found.extend(tx.find_group_by_name(value).await?.map(|group| group.id)),
+        }
+    }
+    Ok(found)
+}

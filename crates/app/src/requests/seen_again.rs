@@ -1,0 +1,122 @@
+//! Everything that is asked again about a request before it goes on, read in the transaction that
+//! decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use latchkey_domain::{
+    flow::AccessFlow,
+    ids::{PermissionId, ResourceId},
+    inventory::{Entitlement, Permission, Resource},
+    policy::{approvals::Given, deciding::Facts, digest::request_digest, owners::Owners},
+    request::{AccessRequest, Approval, RequestUnit},
+};
+use latchkey_store::Tx;
+
+use super::{
+    approvers::{Parties, parties_of},
+    owners::owners_of_units,
+    people::People,
+};
+use crate::{contents::Contents, error::AppError};
+
+/// The rows that decide, as they are now.
+pub(super) struct SeenAgain {
+    current: Option<AccessFlow>,
+    contents: Contents,
+    entitlements: Vec<Entitlement>,
+    owners: Owners,
+    unit_count: usize,
+    digest: String,
+    approvals: Vec<Approval>,
+    people: People,
+}
+
+impl SeenAgain {
+    /// Reads them.
+    pub(super) async fn read(
+        tx: &mut Tx,
+        request: &AccessRequest,
+        units: &[RequestUnit],
+    ) -> Result<Self, AppError> {
+        let current = tx.find_flow(&request.flow_id).await?;
+        let policies: Vec<_> = [&request.flow_policy]
+            .into_iter()
+            .chain(current.as_ref().map(|flow| &flow.policy))
+            .collect();
+        let contents = Contents::of(tx, policies.iter().copied()).await?;
+        let owners = owners_of_units(tx, &policies, units).await?;
+        let approvals = tx.approvals_of(&request.id).await?;
+        let deciders = approvals.iter().map(|approval| &approval.approver_id);
+        let people = People::read(tx, parties_of(request).into_iter().chain(deciders)).await?;
+        Ok(Self {
+            contents,
+            entitlements: entitlements_now(tx, units).await?,
+            owners,
+            unit_count: units.len(),
+            digest: request_digest(request, units),
+            approvals,
+            people,
+            current,
+        })
+    }
+
+    /// The same as policy takes it.
+    pub(super) fn facts<'a>(
+        &'a self,
+        request: &'a AccessRequest,
+        now: Timestamp,
+    ) -> Result<Facts<'a>, AppError> {
+        let parties = Parties::among(&self.people, request)?;
+        Ok(Facts {
+            frozen: &request.flow_policy,
+            current: self.current.as_ref(),
+            requestor: parties.requestor.facts(),
+            asker: parties.asker.facts(),
+            grantee: parties.grantee.facts(),
+            bundle: request.bundle_id.as_ref(),
+            contents: &self.contents,
+            entitlements: &self.entitlements,
+            owners: &self.owners,
+            unit_count: self.unit_count,
+            duration_sec: request.duration_sec,
+            digest: &self.digest,
+            now,
+        })
+    }
+
+    /// The decisions so far, by people as they are now.
+    pub(super) fn given(&self) -> Vec<Given<'_>> {
+        self.approvals
+            .iter()
+            .filter_map(|approval| {
+                let person = self.people.find(&approval.approver_id)?;
+                Some(Given { approval, approver: person.facts() })
+            })
+            .collect()
+    }
+}
+
+/// The entitlements as they are now; those that are gone are left out.
+async fn entitlements_now(
+    tx: &mut Tx,
+    units: &[RequestUnit],
+) -> Result<Vec<Entitlement>, AppError> {
+    let resources: BTreeSet<&ResourceId> = units.iter().map(|unit| &unit.resource_id).collect();
+    let resources: Vec<ResourceId> = resources.into_iter().cloned().collect();
+    let permissions: BTreeSet<&PermissionId> =
+        units.iter().map(|unit| &unit.permission_id).collect();
+    let permissions: Vec<PermissionId> = permissions.into_iter().cloned().collect();
+    let resources = tx.find_resources(&resources).await?;
+    let resources: BTreeMap<&ResourceId, &Resource> =
+        resources.iter().map(|resource| (&resource.id, resource)).collect();
+    let permissions = tx.find_permissions(&permissions).await?;
+    let permissions: BTreeMap<&PermissionId, &Permission> =
+        permissions.iter().map(|permission| (&permission.id, permission)).collect();
+    let entitlement = |unit: &RequestUnit| {
+        let resource = (*resources.get(&unit.resource_id)?).clone();
+        let permission = (*permissions.get(&unit.permission_id)?).clone();
+        Some(Entitlement { resource, permission })
+    };
+    Ok(units.iter().filter_map(entitlement).collect())
+}
