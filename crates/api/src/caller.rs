@@ -58,7 +58,7 @@ uses! {
     ReadActivity ReadAnyRequest RequestForUser RevokeAnyRequest ForceDecision ReadSelectable
     ReadAnyAccessDetails ResetAnyCredentials
     ReadReports ManageReports RunReports
-    ReadOwnRequests RevokeOwnRequest DecideRequest ReadSessions ReadAccessDetails
+    ReadOwnRequests RevokeOwnRequest ExtendOwnRequest DecideRequest ReadSessions ReadAccessDetails
     ResetCredentials
 }
 

@@ -183,6 +183,8 @@ operations! {
     ReadOwnRequests: Portal, NO_ROLE, Read;
     /// End a request one filed or is the grantee of.
     RevokeOwnRequest: Portal, NO_ROLE, Request;
+    /// Prolong running access that one asked for or has.
+    ExtendOwnRequest: Portal, NO_ROLE, Request;
     /// List the requests that wait for one's decision.
     ReadTasks: Portal, NO_ROLE, Read;
     /// Approve or reject a request.

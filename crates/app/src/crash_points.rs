@@ -10,6 +10,8 @@ pub const REQUEST_FILED: &str = "app.request_filed";
 pub const REQUEST_DECIDED: &str = "app.request_decided";
 /// The end of a request is asked for, its caller not yet answered.
 pub const REVOKE_ASKED: &str = "app.revoke_asked";
+/// A later end is asked for, its caller not yet answered.
+pub const EXTENSION_ASKED: &str = "app.extension_asked";
 /// Tasks are leased, the connector does not have them yet.
 pub const TASKS_LEASED: &str = "app.tasks_leased";
 /// A result has arrived and is not stored yet.
@@ -30,6 +32,7 @@ pub const CRASH_POINTS: &[&str] = &[
     REQUEST_FILED,
     REQUEST_DECIDED,
     REVOKE_ASKED,
+    EXTENSION_ASKED,
     TASKS_LEASED,
     RESULT_RECEIVED,
     RESULT_STORED,

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 use latchkey_domain::{
     ids::UnitId,
-    provisioning::{DesiredClaim, DesiredPrincipal, FaultClass, TargetFault},
+    provisioning::{ClaimExtension, DesiredClaim, DesiredPrincipal, FaultClass, TargetFault},
 };
 
 use crate::config::forbidden;
@@ -29,6 +29,8 @@ pub(crate) struct Allowed {
     pub(crate) desired: DesiredPrincipal,
     /// Why claims may not be granted.
     pub(crate) refused: Vec<(UnitId, TargetFault)>,
+    /// Claims that are granted with the later end that was asked for.
+    pub(crate) extended: Vec<ClaimExtension>,
 }
 
 impl Ceilings {
@@ -45,22 +47,37 @@ impl Ceilings {
     }
 
     /// Splits a task's claims into those that may be granted and those that may not; a claim
-    /// whose end has passed by `server_now` is to be gone as well.
+    /// whose end has passed by `server_now` is to be gone as well. A claim gets the later end
+    /// that is asked for it if it may have it; otherwise it keeps the end it has.
     pub(crate) fn limit(
         &self,
         integration_type: &str,
         desired: &DesiredPrincipal,
         server_now: Timestamp,
     ) -> Allowed {
-        let mut allowed = DesiredPrincipal { claims: Vec::new(), ..desired.clone() };
+        let mut allowed =
+            DesiredPrincipal { claims: Vec::new(), extensions: Vec::new(), ..desired.clone() };
         let mut refused = Vec::new();
+        let mut extended = Vec::new();
         for claim in &desired.claims {
             let is_over = claim.ends_at.is_some_and(|end| end <= server_now);
             let verdict = self
                 .check_type(integration_type)
                 .and_then(|()| self.check_claim(claim, server_now));
+            let later = desired
+                .extensions
+                .iter()
+                .find(|later| later.unit_id == claim.unit_id && !is_over)
+                .map(|later| DesiredClaim { ends_at: Some(later.ends_at), ..claim.clone() })
+                .filter(|longer| self.check_claim(longer, server_now).is_ok());
             match verdict {
-                Ok(()) if !is_over => allowed.claims.push(claim.clone()),
+                Ok(()) if !is_over => {
+                    extended.extend(later.as_ref().and_then(|longer| {
+                        let ends_at = longer.ends_at?;
+                        Some(ClaimExtension { unit_id: longer.unit_id.clone(), ends_at })
+                    }));
+                    allowed.claims.push(later.unwrap_or_else(|| claim.clone()));
+                }
                 Ok(()) => allowed.removed.push(claim.clone()),
                 Err(fault) => {
                     allowed.removed.push(claim.clone());
@@ -68,7 +85,7 @@ impl Ceilings {
                 }
             }
         }
-        Allowed { desired: allowed, refused }
+        Allowed { desired: allowed, refused, extended }
     }
 
     fn check_claim(&self, claim: &DesiredClaim, server_now: Timestamp) -> Result<(), TargetFault> {

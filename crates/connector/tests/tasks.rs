@@ -9,7 +9,7 @@ use std::time::Duration;
 use latchkey_connector::{Connector, LinkError, LinkStatus};
 use latchkey_domain::{
     ids::{SessionId, UnitId},
-    provisioning::{ClaimState, FaultClass, KnownSession, Severity},
+    provisioning::{ClaimExtension, ClaimState, FaultClass, KnownSession, Severity},
 };
 use latchkey_protocol::{Operation, Outcome, SecretSource};
 use support::{Bench, claim, desired, server::SERVER_SECRET};
@@ -246,6 +246,34 @@ async fn ceilings_refuse_a_grant_and_never_a_removal() {
         let class = outcome.fault.as_ref().map(|fault| fault.class);
         assert_eq!(class, (!is_fine).then_some(FaultClass::Forbidden), "{outcome:?}");
     }
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_claim_gets_a_later_end_where_the_ceilings_allow_it_and_keeps_its_own_otherwise() {
+    let bench = Bench::new();
+    let mut options = bench.options(bench.folder.path());
+    options.config =
+        latchkey_connector::ConnectorConfig::parse("[ceilings]\nlongest_grant = \"1h\"\n").unwrap();
+    let agent = Connector::start(options).unwrap();
+    let end = bench.in_seconds(600);
+    let later = |unit: &str, seconds: i64| ClaimExtension {
+        unit_id: UnitId::new(unit),
+        ends_at: bench.in_seconds(seconds),
+    };
+    let claims = [("longer", Some(end)), ("too-long", Some(end)), ("as-it-was", Some(end))];
+    let mut asked = desired("p", 1, &claims);
+    asked.extensions = vec![later("longer", 1200), later("too-long", 3700)];
+    bench.server.queue_apply("t1", asked.clone());
+    bench.eventually("the result", || bench.server.is_done("t1")).await;
+    let results = bench.server.results_of("t1");
+    let done = applied(&results[0]);
+    assert_eq!(done.extended, [later("longer", 1200)]);
+    assert!(done.claims.iter().all(|claim| claim.state == ClaimState::Present), "{done:?}");
+    let ends = bench.target.ends_of("p").unwrap();
+    let of = |unit: &str| ends[&UnitId::new(unit)];
+    assert_eq!(of("longer"), Some(asked.extensions[0].ends_at));
+    assert_eq!((of("too-long"), of("as-it-was")), (Some(end), Some(end)));
     agent.stop().await;
 }
 

@@ -11,6 +11,7 @@ pub mod deciding;
 pub mod digest;
 pub mod ends;
 pub mod explanation;
+pub mod extensions;
 pub mod grantees;
 pub mod matching;
 pub mod owners;

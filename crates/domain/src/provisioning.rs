@@ -25,6 +25,10 @@ pub struct DesiredPrincipal {
     pub claims: Vec<DesiredClaim>,
     /// Claims that should be gone; each is answered.
     pub removed: Vec<DesiredClaim>,
+    /// Later ends that are asked for claims. The connector says which of them it allows; a module
+    /// finds those already in `claims`, and nothing here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<ClaimExtension>,
     /// Whether the server holds no credentials for the principal, so that new ones are made.
     pub issue_credentials: bool,
 }
@@ -47,6 +51,15 @@ pub struct DesiredClaim {
     pub permission: String,
     /// When the claim ends, on the server's clock; `None` until revoked.
     pub ends_at: Option<Timestamp>,
+}
+
+/// A later end of a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimExtension {
+    /// The unit.
+    pub unit_id: UnitId,
+    /// The later end, on the server's clock.
+    pub ends_at: Timestamp,
 }
 
 /// A session that explains a principal.

@@ -202,8 +202,14 @@ pub struct AccessRequest {
     pub created_at: Timestamp,
     /// When it was decided (also when no approval was needed).
     pub decided_at: Option<Timestamp>,
-    /// The end of access, fixed when Granting began; `None` before, or without an end.
+    /// The end of access, fixed when Granting began; `None` before, or without an end. Only an
+    /// extension moves it, and not before the target has the later end.
     pub ends_at: Option<Timestamp>,
+    /// The later end that was asked for and that not every target has yet; until then
+    /// `ends_at` stands.
+    pub extending_to: Option<Timestamp>,
+    /// How often the end was moved.
+    pub extension_count: u32,
     /// When access began: the first unit was proved in place.
     pub granted_at: Option<Timestamp>,
     /// When granting stops being tried.
@@ -249,6 +255,8 @@ pub struct RequestUnit {
     pub session_id: Option<SessionId>,
     /// When its claim ends; the request's end. `None` without an end, or before Granting.
     pub ends_at: Option<Timestamp>,
+    /// The later end that the target does not have yet.
+    pub extends_to: Option<Timestamp>,
 }
 
 /// How one unit stands. From [`UnitState::Wanted`] to before [`UnitState::Ended`] the unit is a

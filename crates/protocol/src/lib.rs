@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use latchkey_domain::{
     ids::{ConnectorId, ConnectorSessionId, InstallationId, IntegrationId, TaskId},
     provisioning::{
-        AccessDetails, ClaimOutcome, DesiredPrincipal, DiscoveredResource, DriftFinding,
-        ExpiredClaim, Finding, KnownSession, Receipt, TargetFault,
+        AccessDetails, ClaimExtension, ClaimOutcome, DesiredPrincipal, DiscoveredResource,
+        DriftFinding, ExpiredClaim, Finding, KnownSession, Receipt, TargetFault,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -286,6 +286,10 @@ pub struct Applied {
     pub claims: Vec<ClaimOutcome>,
     /// What was read back.
     pub receipt: Receipt,
+    /// Claims whose later end the target now has. What was asked and is not here was not done,
+    /// and the end before it stands.
+    #[serde(default)]
+    pub extended: Vec<ClaimExtension>,
     /// Claims that the connector removed by itself at their end, before this run.
     #[serde(default)]
     pub expired_by_connector: Vec<ExpiredClaim>,

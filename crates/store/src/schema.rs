@@ -39,7 +39,12 @@ pub(crate) const STEPS: &[Step] = &[
         name: "inventory_versions",
         sql: include_str!("../migrations/0012_inventory_versions.sql"),
     },
+    Step {
+        version: 13,
+        name: "extensions",
+        sql: include_str!("../migrations/0013_extensions.sql"),
+    },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 12;
+pub(crate) const LATEST: i64 = 13;

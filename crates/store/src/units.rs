@@ -29,7 +29,8 @@ pub struct UnitFilter {
 
 const COLUMNS: &str = "n.id, n.request_id, n.integration_id, n.resource_id, \
      n.resource_type, n.resource_source_id, n.resource_name, n.resource_path, \
-     n.resource_context, n.permission_id, n.permission, n.state, n.error, n.session_id, n.ends_at";
+     n.resource_context, n.permission_id, n.permission, n.state, n.error, n.session_id, n.ends_at, \
+     n.extends_to";
 
 fn read_unit(row: &Row) -> Result<RequestUnit> {
     Ok(RequestUnit {
@@ -48,6 +49,7 @@ fn read_unit(row: &Row) -> Result<RequestUnit> {
         error: row.opt_text("error")?,
         session_id: row.opt_text("session_id")?.map(SessionId::new),
         ends_at: row.opt_time("ends_at")?,
+        extends_to: row.opt_time("extends_to")?,
     })
 }
 
@@ -63,7 +65,7 @@ impl Tx {
                 "INSERT INTO request_units (id, request_id, position, created_at, \
                  integration_id, resource_id, resource_type, resource_source_id, resource_name, \
                  resource_path, resource_context, permission_id, permission, state, error, \
-                 session_id, ends_at) VALUES ",
+                 session_id, ends_at, extends_to) VALUES ",
             );
             for (at, unit) in batch.iter().enumerate() {
                 let position = i64::try_from(first * BATCH + at).map_err(StoreError::corrupt)?;
@@ -86,6 +88,7 @@ impl Tx {
                     unit.error.as_deref(),
                     unit.session_id.as_ref().map(SessionId::as_str),
                     opt_micros(unit.ends_at),
+                    opt_micros(unit.extends_to),
                 ]);
             }
             self.exec(sql).await?;
@@ -136,14 +139,15 @@ impl Tx {
     /// Writes what may change: state, error, session, end.
     pub async fn update_unit(&mut self, unit: &RequestUnit) -> Result<()> {
         let sql = Sql::with(
-            "UPDATE request_units SET state = $2, error = $3, session_id = $4, ends_at = $5 \
-             WHERE id = $1",
+            "UPDATE request_units SET state = $2, error = $3, session_id = $4, ends_at = $5, \
+             extends_to = $6 WHERE id = $1",
             values![
                 unit.id.as_str(),
                 unit.state.as_str(),
                 unit.error.as_deref(),
                 unit.session_id.as_ref().map(SessionId::as_str),
                 opt_micros(unit.ends_at),
+                opt_micros(unit.extends_to),
             ],
         );
         if self.exec(sql).await? == 0 {

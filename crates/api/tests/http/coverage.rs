@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ground::{CANARY, Ground, flow},
-    requests::{Story, id_of},
+    requests::{Story, extendable, id_of},
 };
 
 /// Operations that are no GET and change nothing that an audit record would tell: connectors ask
@@ -150,6 +150,8 @@ async fn every_change_leaves_an_audit_record() {
     change_systems(ground).await;
     change_in_the_office(&story).await;
 
+    let path = format!("/api/admin/v2/access-flows/{}", id_of(readers));
+    ground.put(admin, &path, extendable("bob")).await.ok();
     let first = story.ask("orders").await;
     story.act(bob, &first, "reject", json!({})).await.ok();
     let path = format!("/api/user/v4/access-requests/{}/request-again", id_of(&first));
@@ -159,6 +161,8 @@ async fn every_change_leaves_an_audit_record() {
     let session = story.session().await;
     let path = format!("/api/user/v1/access-sessions/{}/reset-credentials", id_of(&session));
     ground.post(ana, &path, json!({})).await.ok();
+    ground.work(connector).await;
+    story.act(ana, &second, "extend", json!({})).await.ok();
     ground.work(connector).await;
     story.act(ana, &second, "revoke", json!({})).await.ok();
     ground.work(connector).await;

@@ -322,6 +322,7 @@ impl Ground {
                 leftover: Vec::new(),
                 notes: Vec::new(),
             },
+            extended: desired.extensions.clone(),
             expired_by_connector: Vec::new(),
             credentials,
             access_details: Some(AccessDetails {

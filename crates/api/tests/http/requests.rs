@@ -85,8 +85,56 @@ impl Story {
     }
 }
 
+/// The flow of the story, by which access may be extended once by half an hour.
+pub fn extendable(approver: &str) -> Value {
+    let mut body = flow("readers", "ana", Some(approver));
+    body["settings"]["max_extensions"] = json!(1);
+    body["settings"]["extension_duration_in_min"] = json!(30);
+    body
+}
+
 pub fn id_of(object: &Value) -> &str {
     object["id"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn access_is_extended_and_says_so_until_its_target_has_the_later_end() {
+    let story = Story::new(Some("bob")).await;
+    let Story { ground, connector, ana, bob, flow } = &story;
+    let path = format!("/api/admin/v2/access-flows/{}", id_of(flow));
+    ground.put(&ground.admin, &path, extendable("bob")).await.ok();
+    let asked = story.ask("orders").await;
+    story.act(ana, &asked, "extend", json!({})).await.refused(409, "Conflict");
+    story.act(bob, &asked, "approve", json!({})).await.ok();
+    ground.work(connector).await;
+    let path = format!("{CLIENT}/{}", id_of(&asked));
+    let seen = async || ground.get(ana, &path).await.ok();
+    let options = |seen: &Value| {
+        let options = &seen["extend_options"];
+        (options["extension_availability"].clone(), options["remaining_extensions"].clone())
+    };
+    let active = seen().await;
+    assert_eq!(
+        active["extend_options"],
+        json!({
+            "can_extend": true, "extension_availability": "AVAILABLE",
+            "extend_duration_in_sec": 1800, "remaining_extensions": 1,
+        })
+    );
+    story.act(bob, &asked, "extend", json!({})).await.refused(404, "NotFound");
+    story.act(ana, &asked, "extend", json!({})).await.ok();
+    let extending = seen().await;
+    let ends = |seen: &Value| seen["status"]["metadata"]["ends_at"].clone();
+    assert_eq!(options(&extending), (json!("EXTENDING"), json!(1)));
+    assert_eq!(ends(&extending), ends(&active), "the old end stands");
+    let later = extending["status"]["metadata"]["extending_to"].clone();
+    assert!(extending["status"]["description"].as_str().unwrap().starts_with("extending to"));
+    ground.work(connector).await;
+    let extended = seen().await;
+    assert_eq!(ends(&extended), later);
+    assert_eq!(extended["extension_count"], 1);
+    assert_eq!(options(&extended), (json!("EXHAUSTED"), json!(0)));
+    story.act(ana, &asked, "extend", json!({})).await.refused(409, "Conflict");
 }
 
 #[tokio::test]

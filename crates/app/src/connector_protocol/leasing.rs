@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use latchkey_domain::{
     ids::{ConnectorSessionId, IntegrationId, SessionId, UnitId},
-    provisioning::{DesiredClaim, DesiredPrincipal, KnownSession},
+    provisioning::{ClaimExtension, DesiredClaim, DesiredPrincipal, KnownSession},
     request::RequestUnit,
     session::{AccessSession, CredentialsStatus, SessionState},
 };
@@ -174,6 +174,11 @@ fn desired_state(
         .iter()
         .filter(|unit| unit.state.is_claim())
         .partition(|unit| unit.state.is_desired() && unit.ends_at.is_none_or(|end| end > now));
+    let extension = |unit: &&RequestUnit| {
+        let ends_at = unit.extends_to?;
+        Some(ClaimExtension { unit_id: unit.id.clone(), ends_at })
+    };
+    let extensions = claims.iter().filter_map(extension).collect();
     DesiredPrincipal {
         session_id: session.id.clone(),
         generation: session.generation,
@@ -184,6 +189,7 @@ fn desired_state(
             && session.credentials_status == CredentialsStatus::Resetting,
         claims: claims.into_iter().map(claim).collect(),
         removed: removed.into_iter().map(claim).collect(),
+        extensions,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     App, ConnectorActor, crash_points,
     error::{AppError, ErrorKind},
     jobs,
-    lifecycle::{desired_changed, settle},
+    lifecycle::{desired_changed, extend_unit, settle, settle_extension},
     reconcile,
     trail::record,
 };
@@ -180,11 +180,14 @@ async fn move_units(
     for unit in units.iter_mut() {
         let Some(outcome) = outcomes.get(&unit.id) else { continue };
         let (state, error) = next_unit_state(unit, outcome, now);
-        if state == unit.state && error == unit.error {
-            continue;
-        }
+        let is_moved = state != unit.state || error != unit.error;
         unit.state = state;
         unit.error = error;
+        let is_extended =
+            outcome.state == ClaimState::Present && extend_unit(unit, &applied.extended, now);
+        if !is_moved && !is_extended {
+            continue;
+        }
         tx.update_unit(unit).await?;
         touched.insert(unit.request_id.clone());
     }
@@ -240,6 +243,7 @@ async fn move_request(
     let Some(mut request) = tx.lock_request(id).await? else { return Ok(()) };
     let units = tx.units_of(id).await?;
     settle(tx, actor, &mut request, &units).await?;
+    settle_extension(tx, actor, &mut request, &units).await?;
     let ended = units.iter().any(|unit| unit.state == UnitState::Ended);
     if ended && matches!(request.state, RequestState::Granting | RequestState::Active) {
         tx.enqueue_job(&NewJob {
@@ -266,6 +270,7 @@ async fn finish_or_repeat(
             || units
                 .iter()
                 .any(|unit| matches!(unit.state, UnitState::Wanted | UnitState::Ending))
+            || units.iter().any(|unit| unit.state.is_desired() && unit.extends_to.is_some())
             || session.credentials_status == CredentialsStatus::Resetting);
     if !is_left || session.desired_version > session.applied_version {
         // A change that came after the lease has marked the task to run again.

@@ -70,10 +70,14 @@ pub(crate) async fn begin_ending(
     if request.revoke_requested_at.is_none() && *because != Because::Expired {
         request.revoke_requested_at = Some(now);
     }
-    enter(tx, actor, request, RequestState::Revoking, Some(because.words()), json!({})).await?;
+    // A later end that not every target had by now never was in force.
+    let lapsed = request.extending_to.take();
+    let told = json!({ "extension_lapsed": lapsed });
+    enter(tx, actor, request, RequestState::Revoking, Some(because.words()), told).await?;
     for unit in units.iter_mut().filter(|unit| unit.state.is_desired()) {
         unit.state = UnitState::Ending;
         unit.error = None;
+        unit.extends_to = None;
         tx.update_unit(unit).await?;
     }
     queue_sessions_of(tx, units, now).await?;

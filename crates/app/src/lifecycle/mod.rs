@@ -10,6 +10,7 @@
 
 mod claims;
 mod ending;
+mod extending;
 mod granting;
 mod settling;
 mod transition;
@@ -18,6 +19,7 @@ pub(crate) use claims::{
     apply_task, desired_changed, lock_claims, lock_claims_of, lock_with_claims,
 };
 pub(crate) use ending::{UNFINISHED, begin_ending, cancel, end_or_cancel};
+pub(crate) use extending::{begin_extending, extend_unit, settle_extension};
 pub(crate) use granting::{begin_granting, give_up_granting};
 pub(crate) use settling::settle;
 pub(crate) use transition::enter;

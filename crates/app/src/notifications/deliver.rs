@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    About, MAIL_ABOUT_REQUEST, MAIL_WITH_REPORT, Mailer, REQUEST_STATE, ReportMail, RequestMail,
-    WEBHOOK,
-    fan_out::fan_out,
+    About, MAIL_ABOUT_REQUEST, MAIL_WITH_REPORT, Mailer, REQUEST_NEWS, REQUEST_STATE, ReportMail,
+    RequestMail, WEBHOOK,
+    fan_out::{fan_out, tell_news},
     letters::{self, Portal},
     mail::{Enclosed, Failure},
     webhook,
@@ -146,6 +146,18 @@ impl Deliverer {
                     .app
                     .store()
                     .write(async |tx: &mut Tx| fan_out(tx, message, with_mail).await)
+                    .await;
+                match done {
+                    Ok(()) => return,
+                    Err(error) => Err(Failure::Later(cause(&error))),
+                }
+            }
+            REQUEST_NEWS => {
+                let with_mail = self.mailer.is_some();
+                let done = self
+                    .app
+                    .store()
+                    .write(async |tx: &mut Tx| tell_news(tx, message, with_mail).await)
                     .await;
                 match done {
                     Ok(()) => return,
@@ -325,7 +337,7 @@ impl Deliverer {
 fn is_stale(about: About, state: RequestState) -> bool {
     match about {
         About::Waiting => state != RequestState::Pending,
-        About::EndingSoon => state != RequestState::Active,
+        About::EndingSoon | About::Extended => state != RequestState::Active,
         _ => false,
     }
 }

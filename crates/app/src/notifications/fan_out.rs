@@ -10,7 +10,10 @@ use latchkey_domain::{
 };
 use latchkey_store::{OutboxMessage, Tx};
 
-use super::{About, StateChange, WEBHOOK, plan_reminder, push, queue_request_mail, webhook};
+use super::{
+    About, News, RequestNews, StateChange, WEBHOOK, plan_reminder, push, queue_request_mail,
+    webhook,
+};
 use crate::{
     error::AppError,
     lifecycle::Because,
@@ -39,6 +42,27 @@ pub(super) async fn fan_out(
     Ok(())
 }
 
+/// Queues the mails about something that changed no state, and forgets the message.
+pub(super) async fn tell_news(
+    tx: &mut Tx,
+    message: &OutboxMessage,
+    with_mail: bool,
+) -> Result<(), AppError> {
+    let RequestNews { request_id, news } =
+        serde_json::from_value(message.payload.clone()).map_err(AppError::internal)?;
+    if with_mail && let Some(request) = tx.find_request(&request_id).await? {
+        let seen = read_view(tx, request).await?;
+        match news {
+            News::Extended => {
+                plan_reminder(tx, &seen.request).await?;
+                tell_parties(tx, &seen, About::Extended).await?;
+            }
+        }
+    }
+    tx.finish_outbox(message).await?;
+    Ok(())
+}
+
 async fn mail(tx: &mut Tx, change: &StateChange, seen: &RequestView) -> Result<(), AppError> {
     let request = &seen.request;
     if change.to == Pending {
@@ -54,10 +78,15 @@ async fn mail(tx: &mut Tx, change: &StateChange, seen: &RequestView) -> Result<(
         plan_reminder(tx, request).await?;
     }
     if let Some(about) = about(change, seen) {
-        tell(tx, seen, about, &seen.grantee).await?;
-        if seen.requestor.id != seen.grantee.id {
-            tell(tx, seen, about, &seen.requestor).await?;
-        }
+        tell_parties(tx, seen, about).await?;
+    }
+    Ok(())
+}
+
+async fn tell_parties(tx: &mut Tx, seen: &RequestView, about: About) -> Result<(), AppError> {
+    tell(tx, seen, about, &seen.grantee).await?;
+    if seen.requestor.id != seen.grantee.id {
+        tell(tx, seen, about, &seen.requestor).await?;
     }
     Ok(())
 }

@@ -82,6 +82,11 @@ pub(super) fn about_request(
             .facts([("Ends", end)])
             .facts(asked)
             .link("Look at it", page),
+        About::Extended => Letter::new(&format!("{number}: access ends later, at {end}"))
+            .text(format!("The end of {whose} was moved, and its target has the later end."))
+            .facts([("Ends", end)])
+            .facts(asked)
+            .link("Look at it", page),
         About::Ended => Letter::new(&format!("{number}: access has ended"))
             .text(format!("{} has ended, and was read back as gone.", capital(&whose)))
             .facts(asked)

@@ -36,6 +36,8 @@ use crate::{Actor, App, authorization::Operation, error::AppError, jobs};
 
 /// A request has changed its state; written by the lifecycle.
 pub(crate) const REQUEST_STATE: &str = "access_request.state";
+/// Something has happened to a request that changes no state.
+const REQUEST_NEWS: &str = "access_request.news";
 /// One mail about a request.
 const MAIL_ABOUT_REQUEST: &str = "mail.request";
 /// One mail with a report.
@@ -59,6 +61,8 @@ enum About {
     Granted,
     /// Access ends soon.
     EndingSoon,
+    /// Access ends later than it was to.
+    Extended,
     /// Access has ended.
     Ended,
     /// Access could not be put in place.
@@ -87,6 +91,30 @@ struct StateChange {
     request_id: RequestId,
     from: RequestState,
     to: RequestState,
+}
+
+/// What has happened to a request without changing its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum News {
+    /// Its end was moved.
+    Extended,
+}
+
+/// The payload of [`REQUEST_NEWS`].
+#[derive(Debug, Serialize, Deserialize)]
+struct RequestNews {
+    request_id: RequestId,
+    news: News,
+}
+
+/// Queues what is told about something that changes no state.
+pub(crate) async fn queue_news(
+    tx: &mut Tx,
+    request: &RequestId,
+    news: News,
+) -> Result<(), AppError> {
+    push(tx, REQUEST_NEWS, &RequestNews { request_id: request.clone(), news }).await
 }
 
 /// Queues the mail that brings a report to `recipient`.

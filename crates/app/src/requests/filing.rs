@@ -478,6 +478,8 @@ fn draft(
         created_at: now,
         decided_at: None,
         ends_at: None,
+        extending_to: None,
+        extension_count: 0,
         granted_at: None,
         grant_deadline: None,
         ended_at: None,
@@ -506,6 +508,7 @@ fn unit(app: &App, now: Timestamp, request: &RequestId, asked: &Entitlement) -> 
         error: None,
         session_id: None,
         ends_at: None,
+        extends_to: None,
     }
 }
 

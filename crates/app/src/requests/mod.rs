@@ -3,6 +3,7 @@
 mod approvers;
 mod deciding;
 mod ending;
+mod extending;
 mod filing;
 mod office;
 mod overview;
@@ -19,6 +20,7 @@ pub(crate) use reading::{find_by_reference, number_of};
 pub(crate) use view::{by_request, view as read_view};
 
 pub use ending::revoke_request;
+pub use extending::extend_request;
 pub use filing::{DryRun, RequestAccess, dry_run_request, request_access, request_again};
 pub use office::{
     OfficeQuery, ReceiptView, RequestForUser, RequestSummary, get_request, list_receipts,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use latchkey_domain::{
     ids::{IntegrationId, RequestId, UserId},
     people::User,
+    policy::extensions::{ExtendOptions, options},
     provisioning::Receipt,
     request::{AccessRequest, Approval, RequestUnit},
 };
@@ -37,6 +38,8 @@ pub struct RequestView {
     pub can_decide: bool,
     /// Evidence read back from targets, oldest first.
     pub receipts: Vec<Receipt>,
+    /// What prolonging it would do.
+    pub extend_options: ExtendOptions,
 }
 
 /// A unit with the name of its integration.
@@ -104,6 +107,7 @@ pub(super) async fn views(
             all.entry(id).or_default().push(receipt);
             all
         });
+    let now = tx.now();
     let view = |request: AccessRequest| {
         let units: Vec<RequestUnit> = units.remove(&request.id).unwrap_or_default();
         let name_of = |id: &IntegrationId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
@@ -123,6 +127,7 @@ pub(super) async fn views(
             asked_approvers: Vec::new(),
             can_decide: false,
             receipts: receipts.remove(&request.id).unwrap_or_default(),
+            extend_options: options(&request, now),
             request,
         })
     };

@@ -137,9 +137,9 @@ pub(super) async fn with_deciders(
             named.insert(key.clone(), candidates);
         }
         let owners = owners.get(&request.id);
-        let asker = Parties::among(&people, request)?.asker.user.clone();
+        let who_asks = Parties::among(&people, request)?.asker.user.clone();
         let mut own = candidates(tx, owners.rules()).await?;
-        own.extend(manager_of(&request.flow_policy, &asker));
+        own.extend(manager_of(&request.flow_policy, &who_asks));
         people.add(tx, &own).await?;
         let question = Parties::among(&people, request)?.question(request).owned_by(owners);
         let asked = eligible(&people, question, named.get(&key).into_iter().flatten().chain(&own));

@@ -221,8 +221,9 @@ both_databases! {
         flow.settings.require_mfa = true;
         flow.settings.max_extensions = 1;
         flow.settings.extension_duration_in_min = 30;
+        flow.trigger = FlowTrigger::Automatic;
         let view = create_flow(&ground.app, &admin, flow).await.unwrap();
-        assert_eq!(view.unsupported_members, ["settings.require_mfa", "settings.max_extensions"]);
+        assert_eq!(view.unsupported_members, ["trigger: AUTOMATIC", "settings.require_mfa"]);
     }
 
     async fn conditions_on_attributes_are_pinned_once_their_value_is_known(ground) {

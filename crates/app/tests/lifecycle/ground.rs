@@ -28,8 +28,8 @@ use latchkey_domain::{
     integration::{Connector, Integration, IntegrationStatus},
     people::{TokenScope, User, UserStatus},
     provisioning::{
-        ClaimOutcome, ClaimState, DesiredPrincipal, DiscoveredResource, FaultClass, Receipt,
-        TargetFault,
+        ClaimExtension, ClaimOutcome, ClaimState, DesiredPrincipal, DiscoveredResource, FaultClass,
+        Receipt, TargetFault,
     },
     request::RequestState,
 };
@@ -90,6 +90,8 @@ pub enum Mood {
     Unreachable,
     /// Refuses claims on this table.
     Refuses(&'static str),
+    /// Does all but giving claims on this table a later end.
+    ExtendsAllBut(&'static str),
 }
 
 pub struct Ground {
@@ -323,6 +325,7 @@ impl Ground {
             fence: desired.fence,
             claims,
             receipt,
+            extended: self.extended(desired),
             expired_by_connector: Vec::new(),
             credentials,
             access_details: Some(latchkey_domain::provisioning::AccessDetails {
@@ -331,6 +334,16 @@ impl Ground {
                 parameters: BTreeMap::from([("database".to_owned(), "shop".to_owned())]),
             }),
         })
+    }
+
+    /// The later ends that the target takes.
+    fn extended(&self, desired: &DesiredPrincipal) -> Vec<ClaimExtension> {
+        let takes = |later: &&ClaimExtension| {
+            let Mood::ExtendsAllBut(table) = &self.mood else { return true };
+            let claim = desired.claims.iter().find(|claim| claim.unit_id == later.unit_id);
+            claim.is_some_and(|claim| !claim.path.ends_with(table))
+        };
+        desired.extensions.iter().filter(takes).cloned().collect()
     }
 
     /// Does every apply task that is due, once.

@@ -10,6 +10,7 @@ mod bundles;
 mod deciding;
 mod delivery;
 mod ending;
+mod extending;
 mod granting;
 mod notifications;
 mod overlap;

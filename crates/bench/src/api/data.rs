@@ -293,6 +293,8 @@ impl<'a> Maker<'a> {
             created_at: now,
             decided_at: Some(now),
             ends_at: Some(now),
+            extending_to: None,
+            extension_count: 0,
             granted_at: Some(now),
             grant_deadline: Some(now),
             ended_at: Some(now),
@@ -316,6 +318,7 @@ impl<'a> Maker<'a> {
             error: None,
             session_id: None,
             ends_at: Some(now),
+            extends_to: None,
         };
         (request, unit)
     }

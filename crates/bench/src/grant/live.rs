@@ -184,6 +184,8 @@ impl Maker {
             created_at: now,
             decided_at: Some(now),
             ends_at: Some(end),
+            extending_to: None,
+            extension_count: 0,
             granted_at: Some(now),
             grant_deadline: Some(now),
             ended_at: None,
@@ -214,6 +216,7 @@ impl Maker {
             error: None,
             session_id: Some(session.id.clone()),
             ends_at: request.ends_at,
+            extends_to: None,
         }
     }
 

@@ -62,8 +62,13 @@ pub(super) async fn apply(
     let access_details = (!allowed.desired.claims.is_empty())
         .then(|| integration.access_details(&target, &asked.principal, &allowed.desired.claims));
     let claims_to_tell = agent.journal.untold(&holder);
+    let is_present = |unit: &UnitId| {
+        claims.iter().any(|claim| claim.unit_id == *unit && claim.state == ClaimState::Present)
+    };
+    let extended = allowed.extended.iter().filter(|later| is_present(&later.unit_id));
     let outcome = Outcome::Applied(Applied {
         fence: asked.fence,
+        extended: extended.cloned().collect(),
         claims,
         receipt: applied.receipt,
         expired_by_connector: claims_to_tell.clone(),

@@ -113,6 +113,7 @@ pub fn desired(
         server_time: Timestamp::UNIX_EPOCH,
         claims: claims.iter().map(|(unit, end)| claim(unit, *end)).collect(),
         removed: Vec::new(),
+        extensions: Vec::new(),
         issue_credentials: false,
     }
 }

@@ -113,6 +113,11 @@ impl MemoryTarget {
         Some(principal.claims.keys().map(ToString::to_string).collect())
     }
 
+    /// When each claim of a principal ends; `None` if there is no such principal.
+    pub fn ends_of(&self, principal: &str) -> Option<BTreeMap<UnitId, Option<Timestamp>>> {
+        self.lock().principals.get(principal).map(|principal| principal.claims.clone())
+    }
+
     /// As if another process had granted.
     pub fn plant(&self, principal: &str, unit: &str, ends_at: Timestamp) {
         let planted = Principal {

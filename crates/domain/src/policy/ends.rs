@@ -103,7 +103,7 @@ pub fn end_on_clock_of(end: Timestamp, here: Timestamp, there: Timestamp) -> Tim
 }
 
 /// When the open window closes. A timeframe that cannot be understood counts as closed.
-fn closing(now: Timestamp, timeframe: &Timeframe) -> Result<Timestamp, EndError> {
+pub(super) fn closing(now: Timestamp, timeframe: &Timeframe) -> Result<Timestamp, EndError> {
     let window =
         Window::parse(timeframe).map_err(|_| EndError::OutsideTimeframe { next_opening: None })?;
     window.closes(now).ok_or_else(|| EndError::OutsideTimeframe { next_opening: window.opens(now) })

@@ -101,15 +101,12 @@ fn owner_of(resource: &Resource, integration: &Integration) -> Option<Condition>
         let value = resource.tag(&mapping.key_name)?.trim();
         (!value.is_empty()).then(|| (mapping, vec![value.to_owned()]))
     });
-    let rule = match tagged {
-        Some((mapping, values)) => {
-            condition(&mapping.attribute_type, mapping.source_integration_id.as_ref(), values)
-        }
-        None => {
-            let owner = integration.owner.as_ref()?;
-            let values = owner.attribute_value.clone();
-            condition(&owner.attribute_type, owner.source_integration_id.as_ref(), values)
-        }
+    let rule = if let Some((mapping, values)) = tagged {
+        condition(&mapping.attribute_type, mapping.source_integration_id.as_ref(), values)
+    } else {
+        let owner = integration.owner.as_ref()?;
+        let values = owner.attribute_value.clone();
+        condition(&owner.attribute_type, owner.source_integration_id.as_ref(), values)
     };
     Some(rule).filter(names_somebody)
 }

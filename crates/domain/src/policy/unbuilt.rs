@@ -16,11 +16,9 @@ pub const APPROVER_ATTRIBUTE: &str = "approver_policy.approver_groups.approvers.
 pub const ESCALATION: &str = "escalation_policy";
 /// A second factor.
 pub const MFA: &str = "settings.require_mfa";
-/// Prolonging a running grant.
-pub const EXTENSIONS: &str = "settings.max_extensions";
 
 /// Every member whose enforcement is not built yet.
-pub const UNBUILT: &[&str] = &[AUTOMATIC_TRIGGER, APPROVER_ATTRIBUTE, ESCALATION, MFA, EXTENSIONS];
+pub const UNBUILT: &[&str] = &[AUTOMATIC_TRIGGER, APPROVER_ATTRIBUTE, ESCALATION, MFA];
 
 /// The members of this flow whose enforcement is not built yet, in the order of [`UNBUILT`].
 /// A flow with any of them governs nothing.
@@ -37,7 +35,6 @@ fn says(policy: &FlowPolicy, member: &str) -> bool {
         }),
         ESCALATION => policy.escalation_policy.is_some(),
         MFA => policy.settings.require_mfa,
-        EXTENSIONS => policy.settings.max_extensions > 0,
         _ => true,
     }
 }

@@ -310,6 +310,7 @@ pub fn unit(name: &str, entitlement: &Entitlement, ends_at: Option<Timestamp>) -
         error: None,
         session_id: Some(SessionId::new("session")),
         ends_at,
+        extends_to: None,
     }
 }
 
@@ -334,6 +335,8 @@ pub fn request(flow: &AccessFlow, requestor: &Person, grantee: &Person) -> Acces
         created_at: noon(),
         decided_at: None,
         ends_at: None,
+        extending_to: None,
+        extension_count: 0,
         granted_at: None,
         grant_deadline: None,
         ended_at: None,

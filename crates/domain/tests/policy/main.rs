@@ -13,6 +13,7 @@ mod claims;
 mod deciding;
 mod digest;
 mod ends;
+mod extensions;
 mod grantees;
 mod matching;
 mod owners;

@@ -21,8 +21,6 @@ fn foreign(kind: &str) -> Condition {
 fn flows() -> Vec<(&'static str, FlowPolicy)> {
     let mut mfa = policy();
     mfa.settings.require_mfa = true;
-    let mut extensions = policy();
-    extensions.settings.max_extensions = 1;
     let asked = |approver: Condition| {
         let group = approvers(LogicalOperator::Or, vec![approver]);
         FlowPolicy {
@@ -45,7 +43,6 @@ fn flows() -> Vec<(&'static str, FlowPolicy)> {
             },
         ),
         ("settings.require_mfa", mfa),
-        ("settings.max_extensions", extensions),
     ]
 }
 
@@ -59,7 +56,6 @@ fn these_members_are_not_enforced_yet() {
             "approver_policy.approver_groups.approvers.type",
             "escalation_policy",
             "settings.require_mfa",
-            "settings.max_extensions",
         ]
     );
 }
@@ -112,6 +108,7 @@ fn everything_else_is_enforced() {
     rich.settings.require_approver_reason = true;
     rich.settings.requestor_cannot_approve_himself = true;
     rich.settings.labels = vec!["break-glass".to_owned()];
+    rich.settings.max_extensions = 2;
     rich.settings.extension_duration_in_min = 30;
     assert_eq!(unsupported_members(&rich), [""; 0]);
 }

@@ -103,6 +103,7 @@ impl Session {
             server_time: work().clock.now(),
             claims: claims.to_vec(),
             removed: removed.to_vec(),
+            extensions: Vec::new(),
             issue_credentials: false,
         }
     }

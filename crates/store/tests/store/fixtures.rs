@@ -273,6 +273,8 @@ pub(crate) fn request(now: Timestamp, rng: &dyn Rng, user: &UserId) -> AccessReq
         created_at: now,
         decided_at: None,
         ends_at: None,
+        extending_to: None,
+        extension_count: 0,
         granted_at: None,
         grant_deadline: None,
         ended_at: None,
@@ -303,6 +305,7 @@ pub(crate) fn unit(
         error: None,
         session_id: None,
         ends_at: None,
+        extends_to: None,
     }
 }
 

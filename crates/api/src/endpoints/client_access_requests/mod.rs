@@ -23,7 +23,7 @@ use super::access_requests_v4::states;
 use crate::{
     ApiState,
     body::{Body, Message, Reply},
-    caller::{DecideRequest, May, ReadOwnRequests, RevokeOwnRequest},
+    caller::{DecideRequest, ExtendOwnRequest, May, ReadOwnRequests, RevokeOwnRequest},
     documentation::{conflicts, described},
     error::ApiError,
     query::{Id, Query},
@@ -67,6 +67,15 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
                     described(op, "Latchkey", "approveShortenedAccessRequest", summary),
                     DECIDED,
                 )
+            }),
+        )
+        .api_route(
+            &path("/{id}/extend"),
+            post_with(extend, |op| {
+                let summary = "Ask for a later end of running access, by the step of its flow; \
+                               in force once the target has it, read the request to follow.";
+                let op = described(op, TAG, "extendClientAccessRequest", summary);
+                conflicts(op, "The request cannot be extended now; the message says why.")
             }),
         )
         .api_route(
@@ -238,6 +247,15 @@ async fn approve_shortened(
     let seconds = Some(input.duration_in_sec.seconds());
     requests::approve_request(&app, &actor, &id, input.justification, seconds).await?;
     Ok(Message::reply("The request is approved for a shorter time."))
+}
+
+async fn extend(
+    State(app): State<App>,
+    May(actor, ..): May<ExtendOwnRequest>,
+    Id(id): Id,
+) -> Result<Reply<Message>, ApiError> {
+    requests::extend_request(&app, &actor, &id).await?;
+    Ok(Message::reply("The access is being extended; read it to follow."))
 }
 
 async fn reject(

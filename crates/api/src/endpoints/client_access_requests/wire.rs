@@ -8,6 +8,7 @@ use latchkey_app::{catalogue::kind_of_resource, requests::RequestView};
 use latchkey_domain::{
     flow::ApprovalMode,
     people::User as Person,
+    policy::extensions::{self, Availability},
     request::{Decision, RequestState, RequestUnit, UnitState},
 };
 use schemars::JsonSchema;
@@ -109,7 +110,8 @@ struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     description: Option<String>,
-    /// `ends_at`: when access ends, RFC 3339, once that is fixed.
+    /// `ends_at`: when access ends, RFC 3339, once that is fixed. `extending_to`: the later end
+    /// that was asked for, while the target does not have it; until then `ends_at` stands.
     metadata: BTreeMap<String, String>,
 }
 
@@ -275,7 +277,8 @@ struct UnitSummary {
 struct ExtendOptions {
     /// It can be extended now.
     can_extend: bool,
-    /// Why not: `NOT_AVAILABLE`.
+    /// `AVAILABLE`; or why not: `NOT_AVAILABLE`, `EXTENDING` until the target has the later end,
+    /// `EXHAUSTED`.
     extension_availability: &'static str,
     /// Seconds that one extension adds.
     extend_duration_in_sec: i32,
@@ -371,13 +374,8 @@ impl AccessRequest {
             favorite: false,
             access_units_summary: units.map(UnitSummary::of).collect(),
             distinct_resource_names: names.into_iter().map(str::to_owned).collect(),
-            extension_count: 0,
-            extend_options: ExtendOptions {
-                can_extend: false,
-                extension_availability: "NOT_AVAILABLE",
-                extend_duration_in_sec: 0,
-                remaining_extensions: 0,
-            },
+            extension_count: count_of(request.extension_count),
+            extend_options: ExtendOptions::of(&view.extend_options),
         }
     }
 }
@@ -408,10 +406,30 @@ impl Status {
     fn of(view: &RequestView) -> Self {
         let request = &view.request;
         let end = request.ends_at.map(|end| ("ends_at".to_owned(), end.to_string()));
+        let later = request.extending_to.map(|end| ("extending_to".to_owned(), end.to_string()));
+        let extending = request.extending_to.map(|later| {
+            format!("extending to {later}; until its target has that, the present end stands")
+        });
         Self {
             word: request.state.wire_word(),
-            description: request.state_reason.clone(),
-            metadata: end.into_iter().collect(),
+            description: request.state_reason.clone().or(extending),
+            metadata: end.into_iter().chain(later).collect(),
+        }
+    }
+}
+
+impl ExtendOptions {
+    fn of(options: &extensions::ExtendOptions) -> Self {
+        Self {
+            can_extend: options.availability == Availability::Available,
+            extension_availability: match options.availability {
+                Availability::Available => "AVAILABLE",
+                Availability::NotAvailable => "NOT_AVAILABLE",
+                Availability::Extending => "EXTENDING",
+                Availability::Exhausted => "EXHAUSTED",
+            },
+            extend_duration_in_sec: seconds32(options.step_sec),
+            remaining_extensions: count_of(options.remaining),
         }
     }
 }
@@ -511,6 +529,10 @@ impl Challenge {
         };
         (!approvers.is_empty()).then_some(Self { logical_relation, approvers })
     }
+}
+
+fn count_of(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 fn count(number: usize) -> i32 {
