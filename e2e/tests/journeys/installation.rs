@@ -238,6 +238,8 @@ pub fn flow_body(name: &str, integration: &str, approver: Option<&str>) -> Value
             "requestor_cannot_approve_himself": true,
             "require_mfa": false,
             "labels": [],
+            "max_extensions": 1,
+            "extension_duration_in_min": 10,
         },
     })
 }

@@ -32,6 +32,9 @@ const AT_THE_END: &[&str] = &[
 /// Points that are passed only where another claim of the same session lives on.
 const BESIDE_ANOTHER: &[&str] = &["pg.cut.sessions_ended", "pg.expire.committed"];
 
+/// Points that only access passes that is extended.
+const EXTENDED: &[&str] = &["app.extension_asked"];
+
 /// Points that this life does not pass; the suites of their crates do. The list only shrinks.
 const NOT_PASSED: &[&str] = &[
     // Discovery runs on several pages, credentials that are made anew.
@@ -90,6 +93,8 @@ struct Ground {
     table: String,
     /// A request that lives beside.
     companion: Option<String>,
+    /// Whether access is extended in this life.
+    extends: bool,
     crashes: usize,
 }
 
@@ -105,8 +110,17 @@ async fn sweep(kind: DatabaseKind, points: &[&str]) {
     shop.add_tables((0..points.len()).map(|number| format!("step_{number}"))).await;
     installation.integrate(&shop, "rack-1", Some("otto@example.com")).await;
     let table = "orders".to_owned();
-    let mut ground =
-        Ground { installation, agent, shop, rita, otto, table, companion: None, crashes: 0 };
+    let mut ground = Ground {
+        installation,
+        agent,
+        shop,
+        rita,
+        otto,
+        table,
+        companion: None,
+        extends: false,
+        crashes: 0,
+    };
     let mut missed = Vec::new();
     for (number, point) in points.iter().enumerate() {
         if NOT_PASSED.contains(point) {
@@ -119,6 +133,7 @@ async fn sweep(kind: DatabaseKind, points: &[&str]) {
             ground.companion = Some(companion);
         }
         ground.table = format!("step_{number}");
+        ground.extends = EXTENDED.contains(point);
         ground.crashes = 0;
         ground.arm(point).await;
         let ends_by_itself = AT_THE_END.contains(point);
@@ -172,7 +187,11 @@ impl Ground {
 
     /// One life: asked, approved, used, ended. `alone`: the server is away when the end comes.
     async fn live(&mut self, ends_by_itself: bool, alone: bool) {
-        let request = self.granted(ends_by_itself.then_some(5)).await;
+        let length = if self.extends { Some(600) } else { ends_by_itself.then_some(5) };
+        let request = self.granted(length).await;
+        if self.extends {
+            self.extend(&request).await;
+        }
         if ends_by_itself {
             if alone {
                 self.end_alone().await;
@@ -263,6 +282,20 @@ impl Ground {
             pause().await;
         }
         panic!("no details of request {request}");
+    }
+
+    /// Extends the access once: a second try is refused, whether the first one was answered or
+    /// not.
+    async fn extend(&mut self, request: &str) {
+        let path = format!("/api/client/v1/access-requests/{request}/extend");
+        for _ in 0..1000 {
+            self.mend();
+            if let Some((409, _)) = self.rita.try_call(Method::POST, &path, None).await {
+                return;
+            }
+            pause().await;
+        }
+        panic!("request {request} could not be extended");
     }
 
     async fn revoke(&mut self, request: &str) {
