@@ -10,6 +10,7 @@ pub mod claims;
 pub mod deciding;
 pub mod digest;
 pub mod ends;
+pub mod escalation;
 pub mod explanation;
 pub mod extensions;
 pub mod grantees;

@@ -198,6 +198,8 @@ pub struct AccessRequest {
     /// What was asked, made short by [`crate::policy::digest::request_digest`]; approvals are
     /// bound to it.
     pub digest: String,
+    /// When each tier of escalation was told, in order; empty before any.
+    pub escalations: Vec<Timestamp>,
     /// When it was filed.
     pub created_at: Timestamp,
     /// When it was decided (also when no approval was needed).

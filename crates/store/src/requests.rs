@@ -73,7 +73,7 @@ const COLUMNS: &str = "r.id, r.number, r.requestor_id, r.grantee_id, r.flow_id, 
      r.flow_policy, r.bundle_id, r.state, r.state_reason, r.justification, r.duration_sec, \
      r.duration_was_asked, r.custom_fields, r.digest, r.created_at, r.decided_at, r.ends_at, \
      r.granted_at, r.grant_deadline, r.ended_at, r.revoke_requested_at, r.version, \
-     r.asked_as_grantee, r.extending_to, r.extension_count";
+     r.asked_as_grantee, r.extending_to, r.extension_count, r.escalations";
 
 const APPROVAL_COLUMNS: &str = "id, request_id, approver_id, decision, reason, digest, forced, at";
 
@@ -98,6 +98,7 @@ fn read_request(row: &Row) -> Result<AccessRequest> {
         duration_was_asked: row.flag("duration_was_asked")?,
         custom_fields: row.json("custom_fields")?,
         digest: row.text("digest")?,
+        escalations: row.json("escalations")?,
         created_at: row.time("created_at")?,
         decided_at: row.opt_time("decided_at")?,
         ends_at: row.opt_time("ends_at")?,
@@ -154,7 +155,7 @@ impl Tx {
              flow_policy, bundle_id, state, state_reason, justification, duration_sec, \
              duration_was_asked, custom_fields, digest, created_at, decided_at, ends_at, \
              granted_at, grant_deadline, ended_at, revoke_requested_at, version, trigger_type, \
-             asked_as_grantee, extending_to, extension_count) VALUES ",
+             asked_as_grantee, extending_to, extension_count, escalations) VALUES ",
         );
         sql.list(values![
             request.id.as_str(),
@@ -184,6 +185,7 @@ impl Tx {
             request.asked_as_grantee,
             opt_micros(request.extending_to),
             i64::from(request.extension_count),
+            json(&request.escalations)?,
         ]);
         self.exec(sql).await?;
         self.insert_units(request.created_at, units).await
@@ -228,7 +230,7 @@ impl Tx {
             "UPDATE requests SET version = version + 1, state = $3, state_reason = $4, \
              duration_sec = $5, digest = $6, decided_at = $7, ends_at = $8, granted_at = $9, \
              grant_deadline = $10, ended_at = $11, revoke_requested_at = $12, \
-             extending_to = $13, extension_count = $14 \
+             extending_to = $13, extension_count = $14, escalations = $15 \
              WHERE id = $1 AND version = $2",
             values![
                 request.id.as_str(),
@@ -245,6 +247,7 @@ impl Tx {
                 opt_micros(request.revoke_requested_at),
                 opt_micros(request.extending_to),
                 i64::from(request.extension_count),
+                json(&request.escalations)?,
             ],
         );
         if self.exec(sql).await? == 0 {

@@ -44,7 +44,12 @@ pub(crate) const STEPS: &[Step] = &[
         name: "extensions",
         sql: include_str!("../migrations/0013_extensions.sql"),
     },
+    Step {
+        version: 14,
+        name: "escalation",
+        sql: include_str!("../migrations/0014_escalation.sql"),
+    },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 13;
+pub(crate) const LATEST: i64 = 14;

@@ -14,9 +14,14 @@ use crate::{
 };
 
 /// Operations that are no GET and change nothing that an audit record would tell: connectors ask
-/// for work by the second, and the others store nothing.
-const WITHOUT_RECORD: [&str; 4] =
-    ["completeAccessScope", "dryRunAccessRequest", "leaseConnectorTasks", "previewAccessScope"];
+/// for work by the second and tell what discovery finds, and the others store nothing.
+const WITHOUT_RECORD: [&str; 5] = [
+    "completeAccessScope",
+    "dryRunAccessRequest",
+    "leaseConnectorTasks",
+    "previewAccessScope",
+    "reportConnectorChanges",
+];
 
 pub struct Operation {
     pub id: String,

@@ -10,13 +10,14 @@ use latchkey_domain::{
 use latchkey_store::{Job, NewJob, NewTask, TaskKind, Tx};
 
 use super::{
-    EXPIRE_APPROVAL, EXPIRE_REQUEST, GIVE_UP_GRANTING, RECONCILE_INTEGRATION, REMIND_OF_END,
-    SEND_REPORT, SYNC_INTEGRATION, expiry_key,
+    ESCALATE, EXPIRE_APPROVAL, EXPIRE_REQUEST, GIVE_UP_GRANTING, RECONCILE_INTEGRATION,
+    REMIND_OF_END, SEND_REPORT, SYNC_INTEGRATION, expiry_key,
 };
 use crate::{
     error::AppError,
     lifecycle::{Because, begin_ending, cancel, give_up_granting, lock_with_claims},
     notifications, reports,
+    requests::escalate,
 };
 
 /// Runs one job inside the caller's transaction.
@@ -24,6 +25,7 @@ pub(super) async fn run(tx: &mut Tx, job: &Job) -> Result<(), AppError> {
     match job.kind.as_str() {
         EXPIRE_REQUEST => expire_request(tx, &request_of(job)?).await,
         EXPIRE_APPROVAL => expire_approval(tx, &request_of(job)?).await,
+        ESCALATE => escalate(tx, &request_of(job)?, tier_of(job)?).await,
         GIVE_UP_GRANTING => grant_deadline(tx, &request_of(job)?).await,
         SYNC_INTEGRATION => queue(tx, &integration_of(job)?, TaskKind::Discover).await,
         RECONCILE_INTEGRATION => queue(tx, &integration_of(job)?, TaskKind::Reconcile).await,
@@ -112,6 +114,12 @@ fn report_of(job: &Job) -> Result<ReportId, AppError> {
 
 fn occurrence_of(job: &Job) -> Result<Timestamp, AppError> {
     text_of(job, "occurrence")?.parse().map_err(AppError::internal)
+}
+
+fn tier_of(job: &Job) -> Result<usize, AppError> {
+    let tier = job.payload.get("tier").and_then(serde_json::Value::as_u64);
+    let tier = tier.and_then(|tier| usize::try_from(tier).ok());
+    tier.ok_or_else(|| AppError::internal(format!("job {} has no tier", job.id)))
 }
 
 fn text_of(job: &Job, key: &str) -> Result<String, AppError> {

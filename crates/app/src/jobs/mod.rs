@@ -16,6 +16,8 @@ pub use runner::{run_due_jobs, run_jobs_until};
 pub const EXPIRE_REQUEST: &str = "expire_request";
 /// Nobody decided about a request in time.
 pub const EXPIRE_APPROVAL: &str = "expire_approval";
+/// Approvers have not decided in time: the next tier is told.
+pub const ESCALATE: &str = "escalate";
 /// Granting has been tried for long enough.
 pub const GIVE_UP_GRANTING: &str = "give_up_granting";
 /// An integration is due for discovery.
@@ -35,6 +37,11 @@ pub fn expiry_key(request: &RequestId) -> String {
 /// The dedupe key of the timer that cancels `request` when nobody decides.
 pub fn approval_expiry_key(request: &RequestId) -> String {
     format!("{EXPIRE_APPROVAL}:{request}")
+}
+
+/// The dedupe key of the timer that tells the next tier about `request`.
+pub fn escalation_key(request: &RequestId) -> String {
+    format!("{ESCALATE}:{request}")
 }
 
 /// The dedupe key of the timer after which granting `request` is given up.

@@ -7,7 +7,7 @@ use latchkey_domain::{
 use latchkey_store::Tx;
 use serde_json::{Value, json};
 
-use crate::{error::AppError, trail::record};
+use crate::{error::AppError, jobs, trail::record};
 
 /// Moves `request` to `next`, stores it, and records the step.
 ///
@@ -30,6 +30,9 @@ pub(crate) async fn enter(
             from.as_str(),
             next.as_str()
         )));
+    }
+    if from == RequestState::Pending {
+        tx.cancel_job(&jobs::escalation_key(&request.id)).await?;
     }
     request.state = next;
     request.state_reason.clone_from(&reason);

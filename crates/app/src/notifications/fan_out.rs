@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::AppError,
     lifecycle::Because,
-    requests::{RequestView, approvers_of, read_view},
+    requests::{RequestView, approvers_of, newly_asked, read_view},
 };
 
 /// Queues what follows from `message` and forgets it. Without `with_mail` nobody is mailed.
@@ -57,6 +57,12 @@ pub(super) async fn tell_news(
                 plan_reminder(tx, &seen.request).await?;
                 tell_parties(tx, &seen, About::Extended).await?;
             }
+            News::Escalated { told_before } if seen.request.state == Pending => {
+                for approver in newly_asked(tx, &seen.request, told_before).await? {
+                    tell(tx, &seen, About::Waiting, &approver).await?;
+                }
+            }
+            News::Escalated { .. } => {}
         }
     }
     tx.finish_outbox(message).await?;

@@ -99,6 +99,11 @@ struct StateChange {
 pub(crate) enum News {
     /// Its end was moved.
     Extended,
+    /// Further tiers of approvers were told.
+    Escalated {
+        /// How many had been told before.
+        told_before: usize,
+    },
 }
 
 /// The payload of [`REQUEST_NEWS`].

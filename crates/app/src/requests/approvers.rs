@@ -9,6 +9,7 @@ use latchkey_domain::{
     people::User,
     policy::{
         approvals::{ApprovalOutcome, DeciderStanding, Question, asks_owners},
+        escalation,
         matching::{GROUP, MANAGER, OWNER, USER, WEBHOOK},
         owners::Owners,
     },
@@ -51,9 +52,11 @@ impl<'a> Parties<'a> {
         Ok(Self { requestor, asker, grantee })
     }
 
-    /// What the request's own policy asks, of something that nobody owns.
-    pub(super) fn question(self, request: &'a AccessRequest) -> Question<'a> {
-        self.question_of(&request.flow_policy, &request.digest)
+    /// What the request's own policy asks, of something that these people own.
+    pub(super) fn question(self, request: &'a AccessRequest, owners: &'a Owners) -> Question<'a> {
+        let policy = &request.flow_policy;
+        let told = request.escalations.len();
+        self.question_of(policy, &request.digest).owned_by(owners).escalated(policy, told)
     }
 
     fn question_of(self, policy: &'a FlowPolicy, digest: &'a str) -> Question<'a> {
@@ -70,6 +73,8 @@ pub(super) struct AskedPeople {
     /// Why the request cannot be approved as things stand, or not by every group; `None` where
     /// nothing is in the way.
     pub(super) trouble: Option<String>,
+    /// Whether they could not approve it even all together.
+    pub(super) is_stuck: bool,
 }
 
 /// The people who may decide about a request now.
@@ -81,23 +86,42 @@ pub(crate) async fn approvers_of(
     people.add(tx, parties_of(request)).await?;
     let owners = owners_of(tx, request).await?;
     let parties = Parties::among(&people, request)?;
-    Ok(people_to_ask(tx, &request.flow_policy, parties, &owners).await?.people)
+    let told = request.escalations.len();
+    Ok(people_to_ask(tx, &request.flow_policy, told, parties, &owners).await?.people)
 }
 
-/// The people who may decide about a request of these parties under `policy`.
+/// Those of them who had no say before the later ones of its tiers were told.
+pub(crate) async fn newly_asked(
+    tx: &mut Tx,
+    request: &AccessRequest,
+    told_before: usize,
+) -> Result<Vec<User>, AppError> {
+    let mut former = request.clone();
+    former.escalations.truncate(told_before);
+    let former = approvers_of(tx, &former).await?;
+    let mut now = approvers_of(tx, request).await?;
+    now.retain(|user| former.iter().all(|known| known.id != user.id));
+    Ok(now)
+}
+
+/// The people who may decide about a request of these parties under `policy`, after so many of
+/// its tiers were told.
 pub(super) async fn people_to_ask(
     tx: &mut Tx,
     policy: &FlowPolicy,
+    told: usize,
     parties: Parties<'_>,
     owners: &Owners,
 ) -> Result<AskedPeople, AppError> {
-    let mut ids = candidates(tx, approver_conditions(policy)).await?;
+    let mut ids = candidates(tx, approver_conditions(policy, told)).await?;
     ids.extend(candidates(tx, owners.rules()).await?);
-    ids.extend(manager_of(policy, &parties.asker.user));
+    ids.extend(manager_of(policy, told, &parties.asker.user));
     let people = People::read(tx, &ids).await?;
-    let question = parties.question_of(policy, "").owned_by(owners);
+    let question = parties.question_of(policy, "").owned_by(owners).escalated(policy, told);
+    let outcome = question.evaluate(&[], &people.facts());
     Ok(AskedPeople {
-        trouble: trouble(policy, owners, &question.evaluate(&[], &people.facts())),
+        is_stuck: matches!(&outcome, ApprovalOutcome::Waiting(waiting) if waiting.is_stuck),
+        trouble: trouble(policy, owners, &outcome),
         people: eligible(&people, question, &ids),
     })
 }
@@ -112,7 +136,8 @@ pub(super) async fn say_what_is_missing(
     let people = People::read(tx, parties_of(request)).await?;
     let owners = owners_of_units(tx, &[&request.flow_policy], units).await?;
     let parties = Parties::among(&people, request)?;
-    let trouble = people_to_ask(tx, &request.flow_policy, parties, &owners).await?.trouble;
+    let told = request.escalations.len();
+    let trouble = people_to_ask(tx, &request.flow_policy, told, parties, &owners).await?.trouble;
     if trouble != request.state_reason {
         request.state_reason = trouble;
         tx.update_request(request).await?;
@@ -170,14 +195,19 @@ pub(super) fn eligible<'a>(
 }
 
 /// The asker's manager, if an approver of `policy` is one.
-pub(super) fn manager_of(policy: &FlowPolicy, asker: &User) -> Option<UserId> {
-    let is_asked = approver_conditions(policy).any(|condition| condition.attribute_type == MANAGER);
+pub(super) fn manager_of(policy: &FlowPolicy, told: usize, asker: &User) -> Option<UserId> {
+    let mut conditions = approver_conditions(policy, told);
+    let is_asked = conditions.any(|condition| condition.attribute_type == MANAGER);
     asker.manager_id.clone().filter(|_| is_asked)
 }
 
 /// The conditions that say who may agree; those that only narrow it are left out.
-pub(super) fn approver_conditions(policy: &FlowPolicy) -> impl Iterator<Item = &Condition> {
+pub(super) fn approver_conditions(
+    policy: &FlowPolicy,
+    told: usize,
+) -> impl Iterator<Item = &Condition> {
     let groups = policy.approver_policy.iter().flat_map(|policy| &policy.approver_groups);
+    let groups = groups.chain(escalation::told(policy, told));
     let conditions = groups.flat_map(|group| &group.approvers);
     conditions.filter(|condition| !condition.operator().is_negative())
 }

@@ -140,7 +140,7 @@ async fn may_say(
     let people = People::read(tx, parties_of(request)).await?;
     let owners = owners_of(tx, request).await?;
     let me = Person::of(tx, actor.user.clone()).await?;
-    let question = Parties::among(&people, request)?.question(request).owned_by(&owners);
+    let question = Parties::among(&people, request)?.question(request, &owners);
     if said.forced {
         if !question.may_force(me.facts()) {
             return Err(AppError::forbidden(

@@ -27,7 +27,8 @@ use serde_json::json;
 
 use super::{
     approvers::{Parties, people_to_ask},
-    owners::{owners_of_resources, owners_of_units},
+    escalating::{plan_escalation, tell_while_stuck},
+    owners::owners_of_resources,
     people::{Person, grantee_of},
     reading::find_own,
     view::{RequestView, view},
@@ -297,7 +298,7 @@ impl Asked {
         let asked = part.entitlements.iter().filter_map(|place| self.entitlements.get(*place));
         let resources = asked.map(|entitlement| &entitlement.resource);
         let owners = owners_of_resources(tx, policy, resources).await?;
-        Ok(people_to_ask(tx, policy, self.parties(), &owners).await?.people)
+        Ok(people_to_ask(tx, policy, 0, self.parties(), &owners).await?.people)
     }
 
     fn split(&self, now: Timestamp, command: &RequestAccess) -> Split<'_> {
@@ -475,6 +476,7 @@ fn draft(
         justification: command.justification.clone(),
         custom_fields: command.custom_fields.clone(),
         digest: String::new(),
+        escalations: Vec::new(),
         created_at: now,
         decided_at: None,
         ends_at: None,
@@ -548,25 +550,15 @@ async fn store(
     let id = request.id.to_string();
     record(tx, &audit, "access_request.created", "access_request", &id, told).await?;
     if needs_approval {
-        let trouble = trouble(tx, asked, &request, &units).await?;
-        enter(tx, &audit, &mut request, RequestState::Pending, trouble, json!({})).await?;
+        let people = tell_while_stuck(tx, &mut request, asked.parties(), &units).await?;
+        let told = json!({ "tiers_told": request.escalations.len() });
+        enter(tx, &audit, &mut request, RequestState::Pending, people.trouble, told).await?;
         plan_approval_expiry(tx, &request).await?;
+        plan_escalation(tx, &request, tx.now()).await?;
     } else {
         begin_granting(tx, app, &audit, &mut request, &mut units).await?;
     }
     view(tx, request).await
-}
-
-/// What stands in the way of an approval of the request, if anything does.
-async fn trouble(
-    tx: &mut Tx,
-    asked: &Asked,
-    request: &AccessRequest,
-    units: &[RequestUnit],
-) -> Result<Option<String>, AppError> {
-    let policy = &request.flow_policy;
-    let owners = owners_of_units(tx, &[policy], units).await?;
-    Ok(people_to_ask(tx, policy, asked.parties(), &owners).await?.trouble)
 }
 
 async fn plan_approval_expiry(tx: &mut Tx, request: &AccessRequest) -> Result<(), AppError> {

@@ -3,6 +3,7 @@
 mod approvers;
 mod deciding;
 mod ending;
+mod escalating;
 mod extending;
 mod filing;
 mod office;
@@ -14,8 +15,9 @@ mod seen_again;
 mod view;
 mod waiting;
 
-pub(crate) use approvers::approvers_of;
+pub(crate) use approvers::{approvers_of, newly_asked};
 pub use deciding::{approve_request, force_approve_request, reject_request};
+pub(crate) use escalating::escalate;
 pub(crate) use reading::{find_by_reference, number_of};
 pub(crate) use view::{by_request, view as read_view};
 

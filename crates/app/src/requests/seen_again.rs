@@ -78,6 +78,7 @@ impl SeenAgain {
             contents: &self.contents,
             entitlements: &self.entitlements,
             owners: &self.owners,
+            tiers_told: request.escalations.len(),
             unit_count: self.unit_count,
             duration_sec: request.duration_sec,
             digest: &self.digest,

@@ -34,6 +34,9 @@ pub struct RequestView {
     pub approvals: Vec<Approval>,
     /// People who may decide now; filled while the request is pending.
     pub asked_approvers: Vec<User>,
+    /// In which tier of escalation those of them were asked who were not asked from the start;
+    /// tiers count from 1.
+    pub asked_in_tier: BTreeMap<UserId, usize>,
     /// Whether the caller is one of them.
     pub can_decide: bool,
     /// Evidence read back from targets, oldest first.
@@ -125,6 +128,7 @@ pub(super) async fn views(
             units,
             approvals: approvals.remove(&request.id).unwrap_or_default(),
             asked_approvers: Vec::new(),
+            asked_in_tier: BTreeMap::new(),
             can_decide: false,
             receipts: receipts.remove(&request.id).unwrap_or_default(),
             extend_options: options(&request, now),

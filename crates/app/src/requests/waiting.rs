@@ -73,7 +73,7 @@ async fn standing(
 ) -> Result<DeciderStanding, AppError> {
     let people = People::read(tx, parties_of(request)).await?;
     let owners = owners_of(tx, request).await?;
-    let question = Parties::among(&people, request)?.question(request).owned_by(&owners);
+    let question = Parties::among(&people, request)?.question(request, &owners);
     Ok(question.standing_of(person))
 }
 
@@ -89,8 +89,8 @@ async fn waiting_for(
     let owners = OwnersOf::read(tx, &pending).await?;
     let mut mine = Vec::new();
     for request in pending {
-        let question = Parties::among(people, &request)?.question(&request);
-        let question = question.owned_by(owners.get(&request.id));
+        let parties = Parties::among(people, &request)?;
+        let question = parties.question(&request, owners.get(&request.id));
         if question.standing_of(me.facts()) == DeciderStanding::Eligible {
             mine.push(request);
         }
@@ -126,23 +126,36 @@ pub(super) async fn with_deciders(
     let mut people = People::default();
     people.add(tx, seen.iter().flat_map(|view| parties_of(&view.request))).await?;
     let owners = OwnersOf::read(tx, seen.iter().map(|view| &view.request)).await?;
-    // Requests of one flow, as it was in one version, may ask the same people.
-    let mut named: BTreeMap<(FlowId, i64), BTreeSet<UserId>> = BTreeMap::new();
+    // Requests of one flow, as it was in one version, may ask the same people in the same tiers.
+    let mut named: BTreeMap<(FlowId, i64, usize), BTreeSet<UserId>> = BTreeMap::new();
     for view in seen.iter_mut().filter(is_pending) {
         let request = &view.request;
-        let key = (request.flow_id.clone(), request.flow_version);
+        let told = request.escalations.len();
+        let key = (request.flow_id.clone(), request.flow_version, told);
         if !named.contains_key(&key) {
-            let candidates = candidates(tx, approver_conditions(&request.flow_policy)).await?;
+            let candidates =
+                candidates(tx, approver_conditions(&request.flow_policy, told)).await?;
             people.add(tx, &candidates).await?;
             named.insert(key.clone(), candidates);
         }
         let owners = owners.get(&request.id);
         let who_asks = Parties::among(&people, request)?.asker.user.clone();
         let mut own = candidates(tx, owners.rules()).await?;
-        own.extend(manager_of(&request.flow_policy, &who_asks));
+        own.extend(manager_of(&request.flow_policy, told, &who_asks));
         people.add(tx, &own).await?;
-        let question = Parties::among(&people, request)?.question(request).owned_by(owners);
+        let question = Parties::among(&people, request)?.question(request, owners);
         let asked = eligible(&people, question, named.get(&key).into_iter().flatten().chain(&own));
+        view.asked_in_tier = asked
+            .iter()
+            .filter_map(|user| {
+                let person = people.find(&user.id)?;
+                let had_no_say = |tier: &usize| {
+                    let before = question.escalated(&request.flow_policy, tier - 1);
+                    before.standing_of(person.facts()) != DeciderStanding::Eligible
+                };
+                Some((user.id.clone(), (1..=told).rev().find(had_no_say)?))
+            })
+            .collect();
         view.can_decide = asked.iter().any(|user| user.id == actor.user.id);
         view.asked_approvers = asked;
     }

@@ -10,6 +10,7 @@ mod bundles;
 mod deciding;
 mod delivery;
 mod ending;
+mod escalating;
 mod extending;
 mod granting;
 mod notifications;

@@ -14,12 +14,13 @@ use latchkey_app::{
         Deliverer, MailConfig, MailTls, Mailer, NotificationConfig, signature, standing, webhook,
     },
     reports::{SaveReport, create_report, delete_report},
-    requests::{approve_request, reject_request, revoke_request},
+    requests::{approve_request, extend_request, reject_request, revoke_request},
     settings::set_setting,
 };
 use latchkey_domain::{
     Clock,
     activity::ActivityField,
+    flow::{ApproverGroup, EscalationPolicy, LogicalOperator},
     ids::UserId,
     people::User,
     report::{
@@ -33,7 +34,10 @@ use latchkey_testkit::systems::{MailProtection, MailServer, TakenMail};
 use serde_json::{Value, json};
 
 use self::receiver::{Answer, Receiver};
-use crate::{ground::Ground, on_both_databases};
+use crate::{
+    ground::{Ground, is_user},
+    on_both_databases,
+};
 
 async fn mail_server(protection: MailProtection) -> MailServer {
     let started = tokio::task::spawn_blocking(move || MailServer::start(protection));
@@ -387,6 +391,44 @@ on_both_databases! {
             }
         }
         ground.settle().await;
+    }
+
+    async fn people_are_told_of_a_later_end_and_further_tiers_of_what_waits(ground) {
+        let (server, deliverer) = post_office(ground).await;
+        let mut flow = ground.flow("read", Some(60), &[&ground.bob]).await;
+        flow.policy.settings.max_extensions = 1;
+        flow.policy.settings.extension_duration_in_min = 30;
+        flow.policy.escalation_policy = Some(EscalationPolicy {
+            interval_in_min: 10,
+            approver_groups: vec![ApproverGroup {
+                logical_operator: LogicalOperator::Or,
+                approvers: vec![is_user(&ground.bob.user), is_user(&ground.cleo.user)],
+            }],
+        });
+        ground.write(async |tx| tx.update_flow(&mut flow).await.unwrap()).await;
+        let request = ground.ask(&["orders"], None).await;
+        deliverer.deliver_due().await.unwrap();
+        let before = server.mails().unwrap().len();
+        ground.pass(600).await;
+        ground.settle().await;
+        deliverer.deliver_due().await.unwrap();
+        let asks = "AR-1: ana Test asks for access, and you may decide";
+        let new = [("cleo@example.com".to_owned(), asks.to_owned())];
+        assert_eq!(told(&server, before), new.into(), "bob has been told before");
+
+        let id = request.request.id.as_str();
+        approve_request(&ground.app, &ground.cleo, id, None, None).await.unwrap();
+        ground.settle().await;
+        deliverer.deliver_due().await.unwrap();
+        let before = server.mails().unwrap().len();
+        extend_request(&ground.app, &ground.ana, id).await.unwrap();
+        deliverer.deliver_due().await.unwrap();
+        assert_eq!(server.mails().unwrap().len(), before, "not before the target has it");
+        ground.settle().await;
+        deliverer.deliver_due().await.unwrap();
+        let told: Vec<(String, String)> = told(&server, before).into_iter().collect();
+        assert_eq!((told.len(), told[0].0.as_str()), (1, "ana@example.com"));
+        assert!(told[0].1.starts_with("AR-1: access ends later, at "), "{told:?}");
     }
 
     async fn a_webhook_gets_every_change_signed_until_it_takes_it(ground) {

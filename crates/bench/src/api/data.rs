@@ -290,6 +290,7 @@ impl<'a> Maker<'a> {
             duration_was_asked: true,
             custom_fields: BTreeMap::new(),
             digest: "d".repeat(64),
+            escalations: Vec::new(),
             created_at: now,
             decided_at: Some(now),
             ends_at: Some(now),

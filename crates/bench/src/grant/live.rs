@@ -181,6 +181,7 @@ impl Maker {
             duration_was_asked: true,
             custom_fields: std::collections::BTreeMap::new(),
             digest: "d".repeat(64),
+            escalations: Vec::new(),
             created_at: now,
             decided_at: Some(now),
             ends_at: Some(end),

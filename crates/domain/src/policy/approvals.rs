@@ -9,7 +9,7 @@ use crate::{
     ids::UserId,
     people::{Role, User},
     policy::{
-        digest,
+        digest, escalation,
         matching::{MANAGER, OWNER, PersonFacts, matches, same_person},
         owners::Owners,
     },
@@ -32,6 +32,8 @@ pub struct Question<'a> {
     pub grantee: &'a User,
     /// Who owns what is asked for.
     pub owners: &'a Owners,
+    /// The tiers of escalation that were told; one that is satisfied is enough.
+    pub tiers: &'a [ApproverGroup],
     /// The request's digest now.
     pub digest: &'a str,
 }
@@ -108,6 +110,7 @@ impl<'a> Question<'a> {
             asker: requestor,
             grantee,
             owners: Owners::NONE,
+            tiers: &[],
             digest,
         }
     }
@@ -122,6 +125,12 @@ impl<'a> Question<'a> {
     #[must_use]
     pub fn owned_by(self, owners: &'a Owners) -> Self {
         Self { owners, ..self }
+    }
+
+    /// The same after so many tiers of the policy were told.
+    #[must_use]
+    pub fn escalated(self, policy: &'a FlowPolicy, count: usize) -> Self {
+        Self { tiers: escalation::told(policy, count), ..self }
     }
 
     /// Whether the person may decide now.
@@ -223,16 +232,17 @@ impl<'a> Question<'a> {
     fn is_approved_by(&self, policy: &ApproverPolicy, people: &[PersonFacts<'_>]) -> bool {
         let satisfied = |group: &ApproverGroup| self.is_satisfied(group, people);
         let mut groups = policy.approver_groups.iter();
-        match policy.approval_mode {
+        let by_groups = match policy.approval_mode {
             ApprovalMode::AnyOf => groups.any(satisfied),
             ApprovalMode::AllOf => !policy.approver_groups.is_empty() && groups.all(satisfied),
-        }
+        };
+        by_groups || self.tiers.iter().any(satisfied)
     }
 
     /// Whether any group asks the person, whosever request it is.
     fn is_asked(&self, person: PersonFacts<'_>) -> bool {
         self.policy.is_some_and(|policy| {
-            policy.approver_groups.iter().any(|group| {
+            policy.approver_groups.iter().chain(self.tiers).any(|group| {
                 self.narrows_to(group, person)
                     && positives(group).any(|condition| self.is_meant(person, condition))
             })
@@ -304,6 +314,7 @@ impl<'a> Question<'a> {
 /// Whether the policy asks owners, so that it matters who they are.
 pub fn asks_owners(policy: &FlowPolicy) -> bool {
     let groups = policy.approver_policy.iter().flat_map(|approvers| &approvers.approver_groups);
+    let groups = groups.chain(escalation::tiers(policy));
     groups.flat_map(|group| &group.approvers).any(|condition| condition.attribute_type == OWNER)
 }
 

@@ -45,6 +45,8 @@ pub struct Facts<'a> {
     pub entitlements: &'a [Entitlement],
     /// Who owns them, as it is written down now.
     pub owners: &'a Owners,
+    /// How many tiers of escalation were told.
+    pub tiers_told: usize,
     /// How many entitlements the request has.
     pub unit_count: usize,
     /// The length that would be granted, in seconds; `None` means until revoked.
@@ -130,6 +132,7 @@ pub fn decide(facts: &Facts<'_>, given: &[Given<'_>], people: &[PersonFacts<'_>]
         Question::new(policy, facts.requestor, facts.grantee.user, facts.digest)
             .asked_as(facts.asker)
             .owned_by(facts.owners)
+            .escalated(policy, facts.tiers_told)
     };
     let outcome = question(facts.frozen).evaluate(given, people);
     if let ApprovalOutcome::Rejected { by } = outcome {

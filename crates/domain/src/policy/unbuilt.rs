@@ -5,20 +5,18 @@
 
 use crate::{
     flow::{FlowPolicy, FlowTrigger},
-    policy::matching::WEBHOOK,
+    policy::{escalation, matching::WEBHOOK},
 };
 
 /// The flow is automatic.
 pub const AUTOMATIC_TRIGGER: &str = "trigger: AUTOMATIC";
 /// An approver is a program.
 pub const APPROVER_ATTRIBUTE: &str = "approver_policy.approver_groups.approvers.type";
-/// Tiers of approvers.
-pub const ESCALATION: &str = "escalation_policy";
 /// A second factor.
 pub const MFA: &str = "settings.require_mfa";
 
 /// Every member whose enforcement is not built yet.
-pub const UNBUILT: &[&str] = &[AUTOMATIC_TRIGGER, APPROVER_ATTRIBUTE, ESCALATION, MFA];
+pub const UNBUILT: &[&str] = &[AUTOMATIC_TRIGGER, APPROVER_ATTRIBUTE, MFA];
 
 /// The members of this flow whose enforcement is not built yet, in the order of [`UNBUILT`].
 /// A flow with any of them governs nothing.
@@ -29,11 +27,12 @@ pub fn unsupported_members(policy: &FlowPolicy) -> Vec<&'static str> {
 fn says(policy: &FlowPolicy, member: &str) -> bool {
     match member {
         AUTOMATIC_TRIGGER => policy.trigger == FlowTrigger::Automatic,
-        APPROVER_ATTRIBUTE => policy.approver_policy.as_ref().is_some_and(|approvers| {
-            let mut groups = approvers.approver_groups.iter();
+        APPROVER_ATTRIBUTE => {
+            let approvers = policy.approver_policy.iter();
+            let groups = approvers.flat_map(|approvers| &approvers.approver_groups);
+            let mut groups = groups.chain(escalation::tiers(policy));
             groups.any(|group| group.approvers.iter().any(|one| one.attribute_type == WEBHOOK))
-        }),
-        ESCALATION => policy.escalation_policy.is_some(),
+        }
         MFA => policy.settings.require_mfa,
         _ => true,
     }

@@ -1,7 +1,9 @@
 //! Who has to agree, and whether enough people have.
 
 use latchkey_domain::{
-    flow::{ApprovalMode, ApproverPolicy, Condition, LogicalOperator, MatchOperator},
+    flow::{
+        ApprovalMode, ApproverGroup, ApproverPolicy, Condition, LogicalOperator, MatchOperator,
+    },
     ids::IntegrationId,
     people::Role,
     policy::{
@@ -30,6 +32,7 @@ struct Case {
     grantee: Person,
     people: Vec<Person>,
     owners: Owners,
+    tiers: Vec<ApproverGroup>,
     digest: String,
 }
 
@@ -43,6 +46,7 @@ impl Case {
             grantee: alice,
             people: people.to_vec(),
             owners: Owners::default(),
+            tiers: Vec::new(),
             digest: digest('a', "3600"),
         }
     }
@@ -55,6 +59,7 @@ impl Case {
             asker: self.requestor.facts(),
             grantee: &self.grantee.user,
             owners: &self.owners,
+            tiers: &self.tiers,
             digest: &self.digest,
         }
     }
@@ -382,6 +387,8 @@ struct World {
     /// What names the owners, and whether something has none.
     owners: Vec<Condition>,
     ownerless: bool,
+    /// Tiers that were told.
+    tiers: Vec<ApproverGroup>,
     /// Who, whether approved, and whether about what is asked now.
     decisions: Vec<(usize, bool, bool)>,
 }
@@ -394,6 +401,7 @@ impl World {
         }
         Case {
             owners: crate::owners::owned(&self.owners, self.ownerless),
+            tiers: self.tiers.clone(),
             policy: Some(self.policy.clone()),
             excludes_own: self.excludes_own,
             requestor,
@@ -444,6 +452,9 @@ prop_compose! {
         manager in prop::option::of(0_usize..5),
         owners in prop::collection::vec(some_owner(), 0..3),
         ownerless in prop::bool::weighted(0.2),
+        tiers in prop::collection::vec(
+            (prop::bool::ANY, prop::collection::vec(some_approver(), 1..3)), 0..2,
+        ),
         decisions in prop::collection::vec(
             (0_usize..5, prop::bool::weighted(0.85), prop::bool::weighted(0.8)), 0..7,
         ),
@@ -458,10 +469,8 @@ prop_compose! {
             }
             if active { made } else { made.disabled() }
         }).collect();
-        let groups = groups
-            .into_iter()
-            .map(|(and, conditions)| approvers(if and { And } else { Or }, conditions))
-            .collect();
+        let group = |(and, conditions)| approvers(if and { And } else { Or }, conditions);
+        let groups = groups.into_iter().map(group).collect();
         World {
             policy: approver_policy(if all { AllOf } else { AnyOf }, groups),
             excludes_own,
@@ -471,6 +480,7 @@ prop_compose! {
             manager,
             owners,
             ownerless,
+            tiers: tiers.into_iter().map(group).collect(),
             decisions,
         }
     }
@@ -499,7 +509,7 @@ fn oracle(world: &World) -> Option<bool> {
     // For each group, whether all or any of its conditions count; for each condition the lists of
     // people of whom one each has to agree.
     let mut group_members: Vec<(bool, Vec<Vec<Vec<usize>>>)> = Vec::new();
-    for group in &world.policy.approver_groups {
+    for group in world.policy.approver_groups.iter().chain(&world.tiers) {
         let (negative, positive): (Vec<&Condition>, Vec<&Condition>) =
             group.approvers.iter().partition(|condition| condition.operator().is_negative());
         let counts: Vec<usize> = (0..5)
@@ -536,20 +546,24 @@ fn oracle(world: &World) -> Option<bool> {
         (condition.attribute_type != "Owner" || has_owner)
             && wants.iter().all(|want| want.iter().any(|who| yes.contains(who)))
     };
-    let satisfied = group_members.iter().zip(&world.policy.approver_groups).filter(
-        |((is_or, wants), group)| {
+    let all_groups = world.policy.approver_groups.iter().chain(&world.tiers);
+    let satisfied: Vec<bool> = group_members
+        .iter()
+        .zip(all_groups)
+        .map(|((is_or, wants), group)| {
             let positive = group.approvers.iter().filter(|one| !one.operator().is_negative());
             let filled: Vec<bool> =
                 wants.iter().zip(positive).map(|(wants, one)| agreed(wants, one)).collect();
             let enough = if *is_or { 1 } else { filled.len() };
             !filled.is_empty() && filled.iter().filter(|filled| **filled).count() >= enough
-        },
-    );
-    let needed = match world.policy.approval_mode {
-        AnyOf => 1,
-        AllOf => group_members.len(),
+        })
+        .collect();
+    let (groups, tiers) = satisfied.split_at(world.policy.approver_groups.len());
+    let by_groups = match world.policy.approval_mode {
+        AnyOf => groups.contains(&true),
+        AllOf => !groups.contains(&false),
     };
-    (satisfied.count() >= needed).then_some(true)
+    (by_groups || tiers.contains(&true)).then_some(true)
 }
 
 proptest! {
@@ -645,10 +659,18 @@ proptest! {
             return Err(TestCaseError::fail("nobody has decided"));
         };
         let groups = world.policy.approver_groups.len();
-        let can = match world.policy.approval_mode {
+        let by_groups = match world.policy.approval_mode {
             AnyOf => waiting.empty_groups.len() < groups,
             AllOf => waiting.empty_groups.is_empty(),
         };
+        let by_tiers = world.tiers.iter().any(|tier| {
+            let policy = approver_policy(AnyOf, vec![tier.clone()]);
+            let mut alone = world.case();
+            alone.policy = Some(policy);
+            alone.tiers.clear();
+            is_approved(&alone.evaluate(&everybody))
+        });
+        let can = by_groups || by_tiers;
         prop_assert_eq!(is_approved(&case.evaluate(&everybody)), can);
         prop_assert_eq!(!waiting.is_stuck, can);
     }

@@ -332,6 +332,7 @@ pub fn request(flow: &AccessFlow, requestor: &Person, grantee: &Person) -> Acces
         duration_was_asked: true,
         custom_fields: BTreeMap::new(),
         digest: String::new(),
+        escalations: Vec::new(),
         created_at: noon(),
         decided_at: None,
         ends_at: None,

@@ -89,6 +89,7 @@ impl Case {
             contents: &self.contents,
             entitlements: &self.entitlements,
             owners: Owners::NONE,
+            tiers_told: 0,
             unit_count: 2,
             duration_sec: self.duration_sec,
             digest: &self.digest,

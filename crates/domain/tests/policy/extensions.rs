@@ -68,6 +68,7 @@ impl Case {
             contents: &Held::bundle("b", vec![read_tables()]),
             entitlements: &[entitlement("orders", "READ_ONLY")],
             owners: Owners::NONE,
+            tiers_told: 0,
             unit_count: 1,
             duration_sec: self.request.duration_sec,
             digest: "",

@@ -17,10 +17,20 @@ fn foreign(kind: &str) -> Condition {
     condition(kind, MatchOperator::Is, &["Berlin"])
 }
 
+fn tiers(approver: Vec<Condition>) -> EscalationPolicy {
+    let group = approvers(LogicalOperator::Or, approver);
+    EscalationPolicy { interval_in_min: 30, approver_groups: vec![group] }
+}
+
 /// For each member a flow that says just that.
 fn flows() -> Vec<(&'static str, FlowPolicy)> {
     let mut mfa = policy();
     mfa.settings.require_mfa = true;
+    let escalating = FlowPolicy {
+        approver_policy: Some(approved_by(&["bob"])),
+        escalation_policy: Some(tiers(vec![foreign("webhook")])),
+        ..policy()
+    };
     let asked = |approver: Condition| {
         let group = approvers(LogicalOperator::Or, vec![approver]);
         FlowPolicy {
@@ -31,17 +41,7 @@ fn flows() -> Vec<(&'static str, FlowPolicy)> {
     vec![
         ("trigger: AUTOMATIC", FlowPolicy { trigger: FlowTrigger::Automatic, ..policy() }),
         ("approver_policy.approver_groups.approvers.type", asked(foreign("webhook"))),
-        (
-            "escalation_policy",
-            FlowPolicy {
-                approver_policy: Some(approved_by(&["bob"])),
-                escalation_policy: Some(EscalationPolicy {
-                    interval_in_min: 30,
-                    approver_groups: vec![approvers(LogicalOperator::Or, vec![user_is("bob")])],
-                }),
-                ..policy()
-            },
-        ),
+        ("approver_policy.approver_groups.approvers.type", escalating),
         ("settings.require_mfa", mfa),
     ]
 }
@@ -54,7 +54,6 @@ fn these_members_are_not_enforced_yet() {
         [
             "trigger: AUTOMATIC",
             "approver_policy.approver_groups.approvers.type",
-            "escalation_policy",
             "settings.require_mfa",
         ]
     );
@@ -96,6 +95,7 @@ fn everything_else_is_enforced() {
                 ],
             )],
         )),
+        escalation_policy: Some(tiers(vec![user_is("bob")])),
         access_targets: vec![
             FlowTarget::Bundle(BundleId::new("b")),
             FlowTarget::AccessScope(AccessScopeId::new("s")),

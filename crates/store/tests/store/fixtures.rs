@@ -270,6 +270,7 @@ pub(crate) fn request(now: Timestamp, rng: &dyn Rng, user: &UserId) -> AccessReq
         duration_was_asked: true,
         custom_fields: BTreeMap::from([("ticket".to_owned(), "OPS-1".to_owned())]),
         digest: "d".repeat(64),
+        escalations: Vec::new(),
         created_at: now,
         decided_at: None,
         ends_at: None,

@@ -507,6 +507,11 @@ impl Challenge {
             let mut theirs = view.approvals.iter().rev();
             theirs.find(|approval| approval.approver_id == user.id).map(|found| found.decision)
         };
+        let tier = |user: &Person| view.asked_in_tier.get(&user.id).copied();
+        let told_at = |tier: usize| {
+            let told = view.request.escalations.get(tier.checked_sub(1)?);
+            told.copied().map(EpochSeconds::from)
+        };
         let approvers: Vec<Approver> = view
             .asked_approvers
             .iter()
@@ -519,8 +524,8 @@ impl Challenge {
                     None => ApproverStatus::Pending,
                 },
                 metadata: BTreeMap::new(),
-                tier: None,
-                tier_escalated_at: None,
+                tier: tier(user).map(count),
+                tier_escalated_at: tier(user).and_then(told_at),
             })
             .collect();
         let logical_relation = match policy.approval_mode {
