@@ -37,6 +37,10 @@ pub fn validate_config(
     let values = config_text(config);
     for param in kind.params {
         let field = format!("integration_config.{}", param.key);
+        if let Some(form) = config.get(param.key).and_then(|sent| wanted_form(param.kind, sent)) {
+            errors.push(FieldError::new(field, format!("{} must be {form}", param.key)));
+            continue;
+        }
         match values.get(param.key).map(String::as_str).filter(|value| !value.is_empty()) {
             None if param.optional || param.default.is_some() => {}
             None => errors.push(FieldError::new(
@@ -101,6 +105,25 @@ pub fn validate_secret_keys(
         }
     }
     errors
+}
+
+/// In which form a value has to be sent, if `sent` is not in one that the parameter takes. Text
+/// always is: what follows it is what else reads the same.
+fn wanted_form(kind: ParamKind, sent: &Value) -> Option<&'static str> {
+    let is_taken = match sent {
+        Value::Null | Value::String(_) => true,
+        Value::Number(_) => matches!(kind, ParamKind::Port),
+        Value::Bool(_) => matches!(kind, ParamKind::Flag),
+        Value::Object(_) => matches!(kind, ParamKind::TagRules),
+        Value::Array(_) => false,
+    };
+    let form = match kind {
+        ParamKind::Port => "text or a number",
+        ParamKind::Flag => "text, true or false",
+        ParamKind::TagRules => "text or an object",
+        _ => "text",
+    };
+    (!is_taken).then_some(form)
 }
 
 /// Configuration as text: strings as they are, `null` left out, everything else as JSON.
@@ -233,6 +256,22 @@ mod tests {
         }
         for host in ["::1", "10.0.0.1", "db-1.internal", "my_host"] {
             assert!(fields(&json!({"hostname": host}), None).is_empty(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_form_than_its_parameter_takes_is_refused() {
+        for (key, sent) in [
+            ("hostname", json!(false)),
+            ("hostname", json!(7)),
+            ("dbname", json!(["a"])),
+            ("port", json!(true)),
+            ("databases", json!({})),
+        ] {
+            let mut config = json!({"hostname": "h"});
+            config[key] = sent.clone();
+            let found = fields(&config, None);
+            assert_eq!(found, [format!("integration_config.{key}")], "{sent}");
         }
     }
 
