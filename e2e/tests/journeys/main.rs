@@ -22,6 +22,7 @@ mod coverage;
 mod ends;
 mod fuzz;
 mod kill_sweep;
+mod large_inventory;
 mod main_job;
 mod overlap;
 mod secrets;

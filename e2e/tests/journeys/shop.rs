@@ -101,6 +101,25 @@ impl Shop {
         self.sql(&statements).await;
     }
 
+    /// Makes tables `sales.many_1` and so on; every tenth says `env=prod` in its comment.
+    pub async fn add_many_tables(&self, count: usize) {
+        // Each table keeps locks until its transaction ends, so a thousand a transaction.
+        for first in (1..=count).step_by(1000) {
+            let last = count.min(first + 999);
+            self.sql(&format!(
+                "SET ROLE {};
+                 DO $$ BEGIN FOR n IN {first}..{last} LOOP
+                   EXECUTE format('CREATE TABLE sales.many_%s (id int)', n);
+                   IF n % 10 = 0 THEN
+                     EXECUTE format('COMMENT ON TABLE sales.many_%s IS %L', n, 'env=prod');
+                   END IF;
+                 END LOOP; END $$",
+                self.owner
+            ))
+            .await;
+        }
+    }
+
     /// Principals of Latchkey that may log in and read this table at this moment.
     pub async fn readers(&self, table: &str) -> Vec<String> {
         let admin = connect(&self.superuser_url).await.unwrap();
