@@ -51,7 +51,7 @@ macro_rules! uses {
 uses! {
     ReadUsers ManageIdentityAttributes ReadGroups ManageGroups ReadFlows ManageFlows
     ReadBundles ManageBundles
-    ReadAccessScopes ManageAccessScopes PreviewAccessScope CompleteAccessScope
+    ReadAccessScopes ManageAccessScopes PreviewAccessScope CompleteAccessScope ExplainAccess
     ReadConnectors ManageConnectors
     ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags
     ReadAvailableAccess RequestAccess DryRunRequest

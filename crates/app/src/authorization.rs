@@ -122,6 +122,8 @@ operations! {
     PreviewAccessScope: Admin, ANY_ROLE, Read;
     /// See what may be written next in a query.
     CompleteAccessScope: Admin, ANY_ROLE, Read;
+    /// See why somebody may ask for something, and who may.
+    ExplainAccess: Admin, ANY_ROLE, Read;
     /// List and read connectors.
     ReadConnectors: Admin, ANY_ROLE, Read;
     /// Rename and delete connectors.

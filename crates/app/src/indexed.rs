@@ -17,8 +17,8 @@ use latchkey_domain::{
 };
 use latchkey_inventory::{Index, Rules, Segment, SegmentBuilder, Snapshot, TooLarge};
 use latchkey_store::{
-    BundleFilter, InventoryVersion, PageKey, PageQuery, PolicyMark, ResourceFilter, Tx, Waiter,
-    Wake,
+    AccessScopeFilter, BundleFilter, InventoryVersion, PageKey, PageQuery, PolicyMark,
+    ResourceFilter, Tx, Waiter, Wake,
 };
 use tokio::sync::Mutex;
 
@@ -215,7 +215,7 @@ async fn follow_changes(
 /// Every flow, with what flows can name.
 async fn read_rules(tx: &mut Tx) -> Result<Rules, AppError> {
     let all = PageQuery::all();
-    let access_scopes = tx.list_access_scopes(&[], &all).await?;
+    let access_scopes = tx.list_access_scopes(&AccessScopeFilter::default(), &all).await?;
     let access_scopes = access_scopes.into_iter().filter_map(|scope| {
         let query = latchkey_aql::parse(&scope.query);
         if query.is_err() {

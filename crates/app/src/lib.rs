@@ -33,6 +33,7 @@ pub mod connectors;
 mod contents;
 pub mod crash_points;
 pub mod error;
+pub mod explain;
 pub mod flows;
 pub mod groups;
 mod indexed;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use latchkey_aql::{Bounds, Query, Subject};
+use latchkey_aql::{Bounds, Query};
 use latchkey_domain::{
     ids::IntegrationId,
     integration::Integration,

@@ -182,9 +182,8 @@ impl Tx {
                 "SELECT COUNT(*) AS n, CAST(COALESCE(SUM(version), 0) AS BIGINT) AS changes, \
                  MAX(id) AS newest FROM {table}"
             ));
-            let read = |row: &Row| {
-                Ok((row.count("n")?, row.int("changes")?, row.opt_text("newest")?))
-            };
+            let read =
+                |row: &Row| Ok((row.count("n")?, row.int("changes")?, row.opt_text("newest")?));
             mark.extend(self.rows(sql, read).await?);
         }
         Ok(PolicyMark(mark))

@@ -326,6 +326,9 @@ async fn every_operation_that_changes_something_leaves_an_audit_record() {
     let shortened = "/api/client/v1/access-requests/{id}/approve-shortened";
     let body = json!({ "duration_in_sec": 600 });
     auditor.call(&otto, Method::POST, shortened, &request, Some(body)).await;
+    rita.wait_for_status(&request, "Active").await;
+    let extend = "/api/client/v1/access-requests/{id}/extend";
+    auditor.call(&rita, Method::POST, extend, &request, None).await;
     let end = "/api/client/v1/access-requests/{id}/revoke";
     auditor.call(&rita, Method::POST, end, &request, None).await;
     let request = ask(&rita, "orders", "READ_ONLY", None).await;

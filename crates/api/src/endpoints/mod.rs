@@ -24,6 +24,7 @@ mod connector_protocol;
 mod connectors_v2;
 mod connectors_v3;
 mod delegated_access_requests_v1;
+mod explain_v1;
 mod groups_v1;
 mod identities_v2;
 mod identity_attributes_v2;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         access_requests_v3::routes(),
         access_requests_admin_v1::routes(),
         delegated_access_requests_v1::routes(),
+        explain_v1::routes(),
         selectable_v3::routes(),
         access_sessions_v1::routes(),
         available_access_v1::routes(),

@@ -17,6 +17,7 @@ mod delegated;
 mod document;
 mod envelope;
 mod error_codes;
+mod explain;
 mod flows_and_groups;
 mod ground;
 mod integrations_older;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_domain::{ids::UserId, people::User};
-pub use latchkey_store::{ListedRequest, RequestPart};
 use latchkey_store::Tx;
+pub use latchkey_store::{ListedRequest, RequestPart};
 
 use super::view::{RequestView, distinct};
 use crate::{Actor, error::AppError};

@@ -42,9 +42,10 @@ fn allowed_to(role: Option<Role>) -> BTreeSet<&'static str> {
         .collect()
 }
 
-const READS: [&str; 18] = [
+const READS: [&str; 19] = [
     "CompleteAccessScope",
     "PreviewAccessScope",
+    "ExplainAccess",
     "ReadAccessScopes",
     "ReadActivity",
     "ReadAnyAccessDetails",

@@ -35,7 +35,7 @@ fn resource(number: u32) -> Resource {
     ];
     let tags = tags.map(|(key, value)| (key.to_owned(), value));
     let tagged: BTreeMap<String, String> = tags.into_iter().take((number % 4) as usize).collect();
-    let user_tags = (number % 29 == 0).then(|| ("env".to_owned(), "prod".to_owned()));
+    let user_tags = number.is_multiple_of(29).then(|| ("env".to_owned(), "prod".to_owned()));
     Resource {
         id: ResourceId::derive(&integration_id, &source_id),
         integration_id,
@@ -51,7 +51,7 @@ fn resource(number: u32) -> Resource {
             1 => ResourceStatus::Error,
             _ => ResourceStatus::Active,
         },
-        risk: (number % 6 == 0).then_some(RiskLevel::High),
+        risk: number.is_multiple_of(6).then_some(RiskLevel::High),
         created_at: Timestamp::from_second(i64::from(number / 1000)).unwrap(),
     }
 }

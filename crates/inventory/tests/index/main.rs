@@ -1,6 +1,6 @@
 //! The index beside the plain evaluators, on random inventories, queries, flows and people.
 
-#![expect(clippy::unwrap_used, reason = "in tests a failure is a panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "in tests a failure is a panic")]
 
 mod available;
 mod changes;

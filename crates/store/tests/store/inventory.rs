@@ -197,7 +197,7 @@ async fn f09_a_run_that_did_not_reach_its_end_calls_nothing_gone(ground: Ground)
 
 async fn changes_between_runs_come_and_go_and_a_run_under_way_keeps_them(ground: Ground) {
     let (shop, other) = (ground.add_integration("shop").await, ground.add_integration("o").await);
-    let named = |name: &str| table(name).source_id;
+    let source_of = |name: &str| table(name).source_id;
     ground
         .store
         .write(async |tx| -> Result<()> {
@@ -206,7 +206,7 @@ async fn changes_between_runs_come_and_go_and_a_run_under_way_keeps_them(ground:
                 tx.record_found(integration, &run, &[table("orders"), table("users")]).await?;
                 tx.finish_sync(integration, &run).await?;
             }
-            let gone = [named("users"), named("nothing")];
+            let gone = [source_of("users"), source_of("nothing")];
             tx.record_changes(&shop.id, &[table("later")], &gone).await?;
             let names = |found: Vec<latchkey_domain::inventory::Resource>| {
                 let mut names: Vec<String> = found.into_iter().map(|one| one.name).collect();
@@ -215,7 +215,8 @@ async fn changes_between_runs_come_and_go_and_a_run_under_way_keeps_them(ground:
             };
             let present = tx.resources_of(&shop.id, "postgresql-table").await?;
             assert_eq!(names(present), ["later", "orders"]);
-            let users = tx.find_resource(&ResourceId::derive(&shop.id, &named("users"))).await?;
+            let users =
+                tx.find_resource(&ResourceId::derive(&shop.id, &source_of("users"))).await?;
             assert_eq!(users.unwrap().status, ResourceStatus::Deleted);
             assert_eq!(tx.resources_of(&other.id, "postgresql-table").await?.len(), 2);
 
