@@ -266,6 +266,8 @@ fn give_back(
     login: &Login,
 ) -> Result<()> {
     let open = login.open()?;
+    // `psql` is on its way, and what was left of the sessions before it may still be listed.
+    wait_until(Duration::from_secs(10), || sessions_of(server, login) == 1);
     narrator
         .proof("a psql session of the temporary login is open", sessions_of(server, login) == 1)?;
     let path = format!("{REQUESTS}/{request}/revoke");
