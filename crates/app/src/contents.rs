@@ -114,7 +114,7 @@ pub(crate) async fn entitlements_of_bundle(
         let (place, query) = match target {
             BundleTarget::Integration(target) => (place_of(target), None),
             BundleTarget::AccessScope(id) => match contents.query(id) {
-                Some(query) => (Place::of_queries([query]), Some(query)),
+                Some(query) => (Place::of_query(query), Some(query)),
                 None => continue,
             },
         };

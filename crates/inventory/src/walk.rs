@@ -10,7 +10,10 @@ use latchkey_domain::{
     inventory::{Entitlement, Resource},
 };
 
-use crate::{part::Place, segment::Segment};
+use crate::{
+    part::Place,
+    segment::{Cursors, Segment, View},
+};
 
 /// Where an entitlement stands in the order of lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,12 +60,10 @@ pub(crate) fn entitlements_after(
 ) {
     let place =
         after.map(|after| Place { created_at: after.created_at, id: after.resource_id.clone() });
-    let mut cursors = segment.cursors(place.as_ref());
+    let mut rows = Rows::after(segment, picked, place.as_ref());
     while found.len() < limit
-        && let Some((part, row)) =
-            segment.next_place(&mut cursors, |part, from| picked.next(part, from))
+        && let Some((part, row, view)) = rows.next()
     {
-        let Some(view) = segment.views.get(part) else { return };
         let resource = view.part.resource(row, segment.integration_id());
         let is_last_seen = after.filter(|after| after.resource_id == resource.id);
         for (slot, permission) in view.permissions_of(row).iter().enumerate() {
@@ -87,15 +88,38 @@ pub(crate) fn resources_after(
     found: &mut Vec<Resource>,
 ) {
     let place = after.map(|(created_at, id)| Place { created_at, id: id.clone() });
-    let mut cursors = segment.cursors(place.as_ref());
+    let mut rows = Rows::after(segment, picked, place.as_ref());
     while found.len() < limit
-        && let Some((part, row)) =
-            segment.next_place(&mut cursors, |part, from| picked.next(part, from))
+        && let Some((_, row, view)) = rows.next()
     {
-        let Some(view) = segment.views.get(part) else { return };
         let resource = view.part.resource(row, segment.integration_id());
         if after.is_none_or(|(_, id)| *id != resource.id) {
             found.push(resource);
         }
+    }
+}
+
+/// The rows of a segment of which anything is selected, from a place on, in the order of lists.
+struct Rows<'s, P> {
+    segment: &'s Segment,
+    picked: &'s P,
+    cursors: Cursors,
+}
+
+impl<'s, P: Picked> Rows<'s, P> {
+    fn after(segment: &'s Segment, picked: &'s P, place: Option<&Place>) -> Self {
+        Self { segment, picked, cursors: segment.cursors(place) }
+    }
+}
+
+impl<'s, P: Picked> Iterator for Rows<'s, P> {
+    /// The part, the row in it, and how it is looked at.
+    type Item = (usize, u32, &'s View);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let picked = self.picked;
+        let (part, row) =
+            self.segment.next_place(&mut self.cursors, |part, from| picked.next(part, from))?;
+        Some((part, row, self.segment.views.get(part)?))
     }
 }

@@ -182,13 +182,24 @@ impl Tx {
         if self.exec(sql).await? == 0 {
             return Err(StoreError::Conflict { what: "the discovery run" });
         }
+        let version = self.next_inventory_version(integration).await?;
+        self.write_found(integration, run, version, found).await
+    }
+
+    /// Writes what a run saw.
+    async fn write_found(
+        &mut self,
+        integration: &IntegrationId,
+        run: &SyncRunId,
+        version: i64,
+        found: &[DiscoveredResource],
+    ) -> Result<()> {
         // A statement may not write the same row twice; of equal native ids the last one counts.
         let found: BTreeMap<ResourceId, &DiscoveredResource> = found
             .iter()
             .map(|found| (ResourceId::derive(integration, &found.source_id), found))
             .collect();
         let found: Vec<(ResourceId, &DiscoveredResource)> = found.into_iter().collect();
-        let version = self.next_inventory_version(integration).await?;
         for batch in found.chunks(BATCH) {
             self.write_resources(integration, run, version, batch).await?;
         }
@@ -251,15 +262,8 @@ impl Tx {
     ) -> Result<()> {
         let run = self.find_sync(integration).await?.map(|run| run.id);
         let run = run.unwrap_or_else(|| SyncRunId(String::new()));
-        let found: BTreeMap<ResourceId, &DiscoveredResource> = found
-            .iter()
-            .map(|found| (ResourceId::derive(integration, &found.source_id), found))
-            .collect();
-        let found: Vec<(ResourceId, &DiscoveredResource)> = found.into_iter().collect();
         let version = self.next_inventory_version(integration).await?;
-        for batch in found.chunks(BATCH) {
-            self.write_resources(integration, &run, version, batch).await?;
-        }
+        self.write_found(integration, &run, version, found).await?;
         for ids in gone.chunks(CHUNK) {
             let sql = "UPDATE resources SET status = $2, version = $3 WHERE integration_id = $1 \
                        AND status <> $2";
