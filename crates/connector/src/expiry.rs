@@ -6,20 +6,21 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::{
-    agent::{Agent, LinkStatus},
-    crash,
-    journal::{Ends, Holder},
-    pace::{self, Pause},
-    per_target,
-};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     ids::{IntegrationId, UnitId},
-    provisioning::{ExpiredClaim, FaultClass, TargetFault},
+    provisioning::{ExpiredClaim, TargetFault},
 };
-use latchkey_integrations::{Expired, LeaseEnd};
+use latchkey_integrations::Expired;
+
+use crate::{
+    agent::{Agent, LinkStatus},
+    crash,
+    journal::{Ends, Holder},
+    pace::Pause,
+    per_target,
+};
 
 /// The pause before the first try again while a claim is overdue.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -131,28 +132,15 @@ impl<'a> Keeper<'a> {
     /// Ends in the target what is over there.
     async fn sweep(&self) -> Result<(), TargetFault> {
         let agent = self.agent;
-        let fault = |message: &str| TargetFault::new(FaultClass::Forbidden, message);
-        let described = agent.targets.find(self.integration).ok_or_else(|| {
-            fault("the target is not known; it is learned when the server is reached")
-        })?;
-        let integration = agent
-            .integrations
-            .get(described.integration_type.as_str())
-            .ok_or_else(|| fault("this connector cannot serve the integration's type"))?;
-        let target = agent.secrets.open(&described)?;
+        let (integration, target) = per_target::open(agent, self.integration)?;
         if agent.journal.ends(self.integration, self.swept_at).has_passed {
             agent.crash_points.reached(crash::EXPIRY_DUE).await;
         }
         let looked_at = agent.server_clock.earliest();
         let limit = agent.timing.sweep_limit;
-        let work = agent.work(LeaseEnd::at(agent.clock.monotonic().saturating_add(limit)));
-        let expired = tokio::select! {
-            expired = integration.expire(&target, &work) => expired?,
-            () = pace::pause(agent.clock.as_ref(), limit) => {
-                return Err(TargetFault::new(FaultClass::Unreachable,
-                    "the target did not answer in time"));
-            }
-        };
+        let expired =
+            per_target::within(agent, limit, async |work| integration.expire(&target, work).await)
+                .await?;
         if expired.is_empty() {
             self.settle_what_is_not_there(looked_at);
             return Ok(());

@@ -12,14 +12,14 @@ use latchkey_domain::{
     ids::IntegrationId,
     provisioning::{DiscoveredResource, FaultClass, TargetFault},
 };
-use latchkey_integrations::{DiscoverySink, Integration, LeaseEnd, Target, Work};
+use latchkey_integrations::{DiscoverySink, Integration, Target, Work};
 use latchkey_protocol::{Changes, MOST_CHANGES, VERSION};
 
 use crate::{
     agent::{Agent, LinkStatus},
     inventories::{Fingerprints, Seen},
     link::LinkError,
-    pace::{self, Pause},
+    pace::Pause,
     per_target,
 };
 
@@ -70,20 +70,14 @@ async fn watch_one(agent: &Agent, integration: &IntegrationId) {
 
 /// Looks at a target once, and tells what changed.
 async fn look(agent: &Agent, integration: &IntegrationId) -> Result<(), TargetFault> {
-    let Some(described) = agent.targets.find(integration) else { return Ok(()) };
-    let Some(module) = agent.integrations.get(described.integration_type.as_str()) else {
-        return Ok(());
-    };
-    agent.secrets.config.ceilings.check_type(module.integration_type())?;
-    let target = agent.secrets.open(&described)?;
-    let limit = agent.timing.watch_limit;
-    let work = agent.work(LeaseEnd::at(agent.clock.monotonic().saturating_add(limit)));
-    tokio::select! {
-        looked = look_within(agent, module.as_ref(), &target, &work) => looked,
-        () = pace::pause(agent.clock.as_ref(), limit) => {
-            Err(TargetFault::new(FaultClass::Unreachable, "the target did not answer in time"))
-        }
+    // No secret is read for a type that this connector may not serve.
+    if let Some(described) = agent.targets.find(integration) {
+        agent.secrets.config.ceilings.check_type(&described.integration_type)?;
     }
+    let (module, target) = per_target::open(agent, integration)?;
+    let limit = agent.timing.watch_limit;
+    per_target::within(agent, limit, async |work| look_within(agent, module, &target, work).await)
+        .await
 }
 
 async fn look_within(
