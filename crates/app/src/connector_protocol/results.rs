@@ -11,15 +11,14 @@ use latchkey_domain::{
     session::{AccessSession, CredentialsStatus, SessionState},
 };
 use latchkey_protocol::{Applied, Outcome, TaskResult};
-use latchkey_store::{LeasedTask, NewJob, ReceiptRecord, TaskKind, Tx};
+use latchkey_store::{LeasedTask, ReceiptRecord, TaskKind, Tx};
 use serde_json::json;
 
 use super::{discovered, presence::check_version, together};
 use crate::{
     App, ConnectorActor, crash_points,
     error::{AppError, ErrorKind},
-    jobs,
-    lifecycle::{desired_changed, extend_unit, settle, settle_extension},
+    lifecycle::{desired_changed, extend_unit, plan_end, settle, settle_extension},
     reconcile,
     trail::record,
 };
@@ -246,13 +245,7 @@ async fn move_request(
     settle_extension(tx, actor, &mut request, &units).await?;
     let ended = units.iter().any(|unit| unit.state == UnitState::Ended);
     if ended && matches!(request.state, RequestState::Granting | RequestState::Active) {
-        tx.enqueue_job(&NewJob {
-            kind: jobs::EXPIRE_REQUEST,
-            dedupe_key: Some(jobs::expiry_key(id)),
-            payload: json!({ "request_id": id }),
-            run_at: now,
-        })
-        .await?;
+        plan_end(tx, id, now).await?;
     }
     Ok(())
 }

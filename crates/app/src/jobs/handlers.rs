@@ -5,17 +5,17 @@ use latchkey_domain::{
     audit::AuditActor,
     ids::{IntegrationId, ReportId, RequestId},
     integration::{Integration, IntegrationStatus},
-    request::{AccessRequest, RequestState},
+    request::RequestState,
 };
-use latchkey_store::{Job, NewJob, NewTask, TaskKind, Tx};
+use latchkey_store::{Job, NewTask, TaskKind, Tx};
 
 use super::{
     ESCALATE, EXPIRE_APPROVAL, EXPIRE_REQUEST, GIVE_UP_GRANTING, RECONCILE_INTEGRATION,
-    REMIND_OF_END, SEND_REPORT, SYNC_INTEGRATION, expiry_key,
+    REMIND_OF_END, SEND_REPORT, SYNC_INTEGRATION,
 };
 use crate::{
     error::AppError,
-    lifecycle::{Because, begin_ending, cancel, give_up_granting, lock_with_claims},
+    lifecycle::{Because, begin_ending, cancel, give_up_granting, lock_with_claims, plan_end},
     notifications, reports,
     requests::escalate,
 };
@@ -44,24 +44,14 @@ async fn expire_request(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {
         Because::Expired
     } else if units.iter().any(|unit| unit.state.is_claim()) {
         // Some of it is gone from the target; the timer still has to run at the end.
-        return plan_expiry(tx, &request).await;
+        return match request.ends_at {
+            Some(end) => plan_end(tx, &request.id, end).await,
+            None => Ok(()),
+        };
     } else {
         Because::LostAtTarget
     };
     begin_ending(tx, &AuditActor::System, &mut request, &mut units, &because).await
-}
-
-/// Plans the timer that ends the request, if it has an end.
-async fn plan_expiry(tx: &mut Tx, request: &AccessRequest) -> Result<(), AppError> {
-    let Some(run_at) = request.ends_at else { return Ok(()) };
-    tx.enqueue_job(&NewJob {
-        kind: EXPIRE_REQUEST,
-        dedupe_key: Some(expiry_key(&request.id)),
-        payload: serde_json::json!({ "request_id": request.id }),
-        run_at,
-    })
-    .await?;
-    Ok(())
 }
 
 async fn expire_approval(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {

@@ -8,11 +8,27 @@ use latchkey_domain::{
     ids::{FlowId, RequestId, SessionId, UserId},
     request::{AccessRequest, RequestState, RequestUnit, UnitState},
 };
-use latchkey_store::{PageQuery, RequestFilter, Tx};
+use latchkey_store::{NewJob, PageQuery, RequestFilter, Tx};
 use serde_json::json;
 
 use super::{claims::desired_changed, enter, lock_with_claims, settle};
 use crate::{error::AppError, jobs};
+
+/// Plans the timer that ends the request. Where one is planned already, the earlier time holds.
+pub(crate) async fn plan_end(
+    tx: &mut Tx,
+    request: &RequestId,
+    run_at: Timestamp,
+) -> Result<(), AppError> {
+    tx.enqueue_job(&NewJob {
+        kind: jobs::EXPIRE_REQUEST,
+        dedupe_key: Some(jobs::expiry_key(request)),
+        payload: json!({ "request_id": request }),
+        run_at,
+    })
+    .await?;
+    Ok(())
+}
 
 /// Why a request ends; the words stand in the audit trail and are shown to people.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,10 +13,10 @@ use latchkey_domain::{
     provisioning::ClaimExtension,
     request::{AccessRequest, RequestState, RequestUnit},
 };
-use latchkey_store::{NewJob, Tx};
+use latchkey_store::Tx;
 use serde_json::json;
 
-use super::claims::desired_changed;
+use super::{claims::desired_changed, plan_end};
 use crate::{error::AppError, jobs, notifications, trail::record};
 
 /// Asks the targets for the end `later`. The caller holds the locks of the claims and of the
@@ -87,13 +87,7 @@ pub(crate) async fn settle_extension(
     request.extension_count = request.extension_count.saturating_add(1);
     tx.update_request(request).await?;
     tx.cancel_job(&jobs::expiry_key(&request.id)).await?;
-    tx.enqueue_job(&NewJob {
-        kind: jobs::EXPIRE_REQUEST,
-        dedupe_key: Some(jobs::expiry_key(&request.id)),
-        payload: json!({ "request_id": request.id }),
-        run_at: later,
-    })
-    .await?;
+    plan_end(tx, &request.id, later).await?;
     let told = json!({ "from": from, "to": later, "count": request.extension_count });
     let (action, id) = ("access_request.extended", request.id.as_str());
     record(tx, actor, action, "access_request", id, told).await?;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     claims::{desired_changed, join_or_open_session},
-    enter, settle,
+    enter, plan_end, settle,
 };
 use crate::{App, error::AppError, jobs};
 
@@ -72,13 +72,7 @@ pub(crate) async fn begin_granting(
     }
 
     if let Some(end) = request.ends_at {
-        tx.enqueue_job(&NewJob {
-            kind: jobs::EXPIRE_REQUEST,
-            dedupe_key: Some(jobs::expiry_key(&request.id)),
-            payload: json!({ "request_id": request.id }),
-            run_at: end,
-        })
-        .await?;
+        plan_end(tx, &request.id, end).await?;
     }
     tx.enqueue_job(&NewJob {
         kind: jobs::GIVE_UP_GRANTING,

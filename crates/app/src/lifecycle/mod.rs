@@ -18,7 +18,7 @@ mod transition;
 pub(crate) use claims::{
     apply_task, desired_changed, lock_claims, lock_claims_of, lock_with_claims,
 };
-pub(crate) use ending::{UNFINISHED, begin_ending, cancel, end_or_cancel};
+pub(crate) use ending::{UNFINISHED, begin_ending, cancel, end_or_cancel, plan_end};
 pub(crate) use extending::{begin_extending, extend_unit, settle_extension};
 pub(crate) use granting::{begin_granting, give_up_granting};
 pub(crate) use settling::settle;
