@@ -108,8 +108,9 @@ pub async fn keep_index_current(app: App) {
 
 /// Builds segments anew in which changes have piled up.
 async fn tidy(app: &App) {
-    for integration in app.indexed().index.versions().into_keys() {
-        let app = app.clone();
+    let snapshot = app.indexed().index.snapshot();
+    for segment in snapshot.segments().filter(|segment| segment.wants_rebuild()) {
+        let (app, integration) = (app.clone(), segment.integration_id().clone());
         let tidied = tokio::task::spawn_blocking(move || app.indexed().index.tidy(&integration));
         if let Ok(Err(error)) = tidied.await {
             tracing::warn!(%error, "A part of the inventory index could not be built anew.");
