@@ -3,7 +3,7 @@
 //!
 //! Invariant: a walk holds one page of resources at a time, however large the inventory is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use latchkey_aql::{Bounds, Query};
 use latchkey_domain::{
@@ -26,18 +26,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Wherever one of the queries can select anything.
-    pub(crate) fn of_queries<'q>(queries: impl IntoIterator<Item = &'q Query>) -> Self {
-        let union = |one: Option<BTreeSet<String>>, other: Option<BTreeSet<String>>| {
-            let (mut one, other) = one.zip(other)?;
-            one.extend(other);
-            Some(one)
-        };
-        let bounds = queries.into_iter().map(Query::bounds).reduce(|one, other| Bounds {
-            integrations: union(one.integrations, other.integrations),
-            resource_types: union(one.resource_types, other.resource_types),
-        });
-        Self { integration: None, bounds: bounds.unwrap_or_default() }
+    /// Wherever the query can select anything.
+    pub(crate) fn of_query(query: &Query) -> Self {
+        Self { integration: None, bounds: query.bounds() }
     }
 
     fn has_integration(&self, integration: &Integration) -> bool {

@@ -19,17 +19,6 @@ pub fn text_match(pattern: &str) -> TextMatch {
     }
 }
 
-/// Whether `text` passes the filter, without letter case.
-pub fn matches(filter: &TextMatch, text: &str) -> bool {
-    let text = text.to_lowercase();
-    match filter {
-        TextMatch::Exact(wanted) => text == wanted.to_lowercase(),
-        TextMatch::Prefix(wanted) => text.starts_with(&wanted.to_lowercase()),
-        TextMatch::Suffix(wanted) => text.ends_with(&wanted.to_lowercase()),
-        TextMatch::Contains(wanted) => text.contains(&wanted.to_lowercase()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,12 +32,5 @@ mod tests {
         assert_eq!(text_match("*"), TextMatch::Contains(String::new()));
         assert_eq!(text_match("**"), TextMatch::Contains(String::new()));
         assert_eq!(text_match(""), TextMatch::Exact(String::new()));
-    }
-
-    #[test]
-    fn letter_case_does_not_count() {
-        assert!(matches(&text_match("*PROD*"), "my-prod-db"));
-        assert!(matches(&text_match("Ana"), "ANA"));
-        assert!(!matches(&text_match("Ana"), "Anabel"));
     }
 }

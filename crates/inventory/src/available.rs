@@ -293,3 +293,15 @@ impl Picked for Vec<PartAvailable<'_>> {
         word.is_some_and(|slots| slots >> (slot % 64) & 1 == 1) && own.is_in(row)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letter_case_does_not_count() {
+        assert!(TextFilter::Contains("PROD".to_owned()).passes("my-prod-db"));
+        assert!(TextFilter::Exact("Ana".to_owned()).passes("ANA"));
+        assert!(!TextFilter::Exact("Ana".to_owned()).passes("Anabel"));
+    }
+}

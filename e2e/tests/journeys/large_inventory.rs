@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     caller::Caller,
-    installation::{Installation, ask, credentials, entitlement},
+    installation::{Installation, ask, credentials, entitlement, flow_body},
     shop::Shop,
 };
 
@@ -85,23 +85,10 @@ async fn available(who: &Caller) -> usize {
     }
 }
 
+/// Everybody may ask for what the access scope selects.
 fn flow() -> Value {
-    json!({
-        "name": "production readers",
-        "active": true,
-        "trigger": "SELF_SERVE",
-        "requestors": { "logical_operator": "OR", "conditions": [
-            { "type": "user", "match_operator": "contains", "values": ["example.com"] },
-        ]},
-        "request_for_others": false,
-        "access_targets": [{ "access_scope": { "access_scope_reference": "production" } }],
-        "grant_duration_in_min": null,
-        "settings": {
-            "justification_required": false,
-            "require_approver_reason": false,
-            "requestor_cannot_approve_himself": true,
-            "require_mfa": false,
-            "labels": [],
-        },
-    })
+    let mut flow = flow_body("production readers", "", None);
+    flow["access_targets"] =
+        json!([{ "access_scope": { "access_scope_reference": "production" } }]);
+    flow
 }

@@ -3,7 +3,7 @@
 use latchkey_domain::{ids::RequestId, policy::extensions::later_end};
 use latchkey_store::{Tx, Wake};
 
-use super::{reading::find_visible, seen_again::SeenAgain};
+use super::{reading::find_own, seen_again::SeenAgain};
 use crate::{
     Actor, App, Operation, crash_points,
     error::AppError,
@@ -20,10 +20,7 @@ pub async fn extend_request(app: &App, actor: &Actor, id: &str) -> Result<Reques
     let extending = app
         .store()
         .write(async |tx: &mut Tx| -> Result<RequestId, AppError> {
-            let request = find_visible(tx, actor, id).await?;
-            if ![&request.requestor_id, &request.grantee_id].contains(&&actor.user.id) {
-                return Err(AppError::not_found());
-            }
+            let request = find_own(tx, actor, id).await?;
             let locked = lock_with_claims(tx, &request.id).await?;
             let (mut request, mut units) = locked.ok_or_else(AppError::not_found)?;
             let seen = SeenAgain::read(tx, &request, &units).await?;

@@ -12,6 +12,7 @@ use latchkey_domain::{
 };
 use latchkey_store::Tx;
 
+use super::view::by_request;
 use crate::error::AppError;
 
 /// The owners of what several requests ask for; empty for those whose flow asks no owner.
@@ -27,12 +28,9 @@ impl OwnersOf {
         let asking = requests.into_iter().filter(|request| asks_owners(&request.flow_policy));
         let ids: Vec<RequestId> = asking.map(|request| request.id.clone()).collect();
         let units = tx.units_of_requests(&ids).await?;
-        let mut by_request: BTreeMap<RequestId, Vec<RequestUnit>> = BTreeMap::new();
-        for unit in &units {
-            by_request.entry(unit.request_id.clone()).or_default().push(unit.clone());
-        }
         let known = Known::of(tx, &units).await?;
-        Ok(Self(by_request.into_iter().map(|(id, units)| (id, known.owners(&units))).collect()))
+        let units = by_request(units, |unit| unit.request_id.clone());
+        Ok(Self(units.into_iter().map(|(id, units)| (id, known.owners(&units))).collect()))
     }
 
     /// The owners of what one of them asks for.

@@ -55,13 +55,12 @@ pub(super) async fn may_decide(
     request: &AccessRequest,
     user: &User,
 ) -> Result<bool, AppError> {
-    if request.state != RequestState::Pending {
-        // Who was asked may still read how it ended.
-        let me = Person::of(tx, user.clone()).await?;
-        return standing(tx, request, me.facts()).await.map(|s| s == DeciderStanding::Eligible);
-    }
     let me = Person::of(tx, user.clone()).await?;
     let standing = standing(tx, request, me.facts()).await?;
+    if request.state != RequestState::Pending {
+        // Who was asked may still read how it ended.
+        return Ok(standing == DeciderStanding::Eligible);
+    }
     // One's own request is visible anyway, and the refusal to decide should say why.
     Ok(standing != DeciderStanding::NotAnApprover)
 }
