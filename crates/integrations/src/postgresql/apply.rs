@@ -249,7 +249,7 @@ async fn lock_and_look(
     for name in names {
         sql += &format!("SELECT pg_advisory_xact_lock_shared({});", names::lock_key(name));
     }
-    sql += &look_sql(control, &who.principal)?;
+    sql += &look_sql(&who.principal)?;
     sql += &groups::state_sql(names.iter().map(String::as_str))?;
     let roles = asked.roles();
     if !roles.is_empty() {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     connection::{Connection, Rows, flag, number, string},
     fault::{Failure, refused},
+    planned::Planned,
     quote,
 };
 use crate::Work;
@@ -163,78 +164,107 @@ impl Catalog {
     }
 }
 
+/// The relations that claims name.
+const TABLES: &str = "('r','p','v','m','f')";
+
 /// Three statements that read what `scope` covers in the connection's database.
 pub(super) fn statements(scope: &Scope) -> Result<String, Failure> {
-    // Tables are found by name through the index: a catalogue may hold hundreds of thousands.
-    const TABLES: &str = "('r','p','v','m','f')";
-    let mut schema_conditions = Vec::new();
-    let mut relations = Vec::new();
-    let whole = if scope.everything {
-        Some(OWN_SCHEMAS.to_owned())
-    } else if scope.schemas.is_empty() {
-        None
-    } else {
-        let names = quote::name_literals(scope.schemas.iter().map(String::as_str))?;
-        Some(format!("n.nspname IN ({names})"))
-    };
-    if let Some(condition) = whole {
-        relations.push(format!(
-            "SELECT c.oid, NULL::oid AS feeds FROM pg_class c JOIN pg_namespace n ON n.oid = \
-             c.relnamespace WHERE {condition} AND (c.relkind IN {TABLES} OR c.relkind = 'S')"
+    let whole = whole_schemas(scope)?;
+    let schemas = quote::name_array(scope.tables.iter().map(|(schema, _)| schema.as_str()))?;
+    let tables = quote::name_array(scope.tables.iter().map(|(_, table)| table.as_str()))?;
+    let Some(whole) = whole else {
+        let query = if scope.feeding_sequences { "lk_tables_and_sequences" } else { "lk_tables" };
+        return Ok(format!(
+            "EXECUTE lk_database; EXECUTE lk_schemas({schemas}); \
+             EXECUTE {query}({schemas}, {tables})"
         ));
-        schema_conditions.push(condition);
-    }
-    if !scope.tables.is_empty() {
-        let names = quote::name_literals(scope.tables.iter().map(|(schema, _)| schema.as_str()))?;
-        schema_conditions.push(format!("n.nspname IN ({names})"));
-        let mut pairs = Vec::new();
-        for (schema, table) in &scope.tables {
-            let (schema, table) = (quote::name_literal(schema)?, quote::name_literal(table)?);
-            pairs.push(format!("({schema}::name,{table}::name)"));
-        }
-        let by_name = format!(
-            "(VALUES {}) v(s, t) JOIN pg_namespace n ON n.nspname = v.s JOIN pg_class c ON \
-             c.relnamespace = n.oid AND c.relname = v.t AND c.relkind IN {TABLES}",
-            pairs.join(",")
-        );
-        relations.push(format!("SELECT c.oid, NULL::oid AS feeds FROM {by_name}"));
-        if scope.feeding_sequences {
-            relations.push(format!(
-                "SELECT q.oid, c.oid AS feeds FROM {by_name} JOIN pg_depend d ON d.refclassid = \
-                 'pg_class'::regclass AND d.refobjid = c.oid AND d.classid = \
-                 'pg_class'::regclass AND d.deptype IN ('a','i') JOIN pg_class q ON q.oid = \
-                 d.objid AND q.relkind = 'S'"
-            ));
-        }
-    }
-    let schema_condition = if schema_conditions.is_empty() {
-        "false".to_owned()
-    } else {
-        schema_conditions.join(" OR ")
     };
-    if relations.is_empty() {
-        relations.push("SELECT NULL::oid AS oid, NULL::oid AS feeds WHERE false".to_owned());
-    }
-    let relations = relations.join(" UNION ALL ");
-    let database_acl = acl_sql("coalesce(d.datacl, acldefault('d', d.datdba))");
-    let schema_acl = acl_sql("coalesce(n.nspacl, acldefault('n', n.nspowner))");
-    let relation_acl = acl_sql("c.relacl");
+    let relations = format!(
+        "SELECT c.oid, NULL::oid AS feeds FROM pg_class c JOIN pg_namespace n ON n.oid = \
+         c.relnamespace WHERE {whole} AND (c.relkind IN {TABLES} OR c.relkind = 'S') UNION ALL {}",
+        named_tables(&schemas, &tables, scope.feeding_sequences)
+    );
     Ok(format!(
-        "SELECT d.oid, d.datname, {database_acl}, pg_has_role(d.datdba, 'USAGE') OR \
-           has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') \
-         FROM pg_database d WHERE d.datname = current_database(); \
-         SELECT n.oid, n.nspname, pg_get_userbyid(n.nspowner), {schema_acl}, \
-           pg_has_role(n.nspowner, 'USAGE') OR \
-           has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION') \
-         FROM pg_namespace n WHERE {schema_condition}; \
-         SELECT c.oid, c.relnamespace, n.nspname, c.relname, c.relkind, \
-           pg_get_userbyid(c.relowner), {relation_acl}, \
-           pg_has_role(c.relowner, 'USAGE') OR CASE WHEN c.relkind = 'S' \
-             THEN has_sequence_privilege(c.oid, 'SELECT WITH GRANT OPTION') \
-             ELSE has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') END, x.feeds \
-         FROM (SELECT oid, max(feeds) AS feeds FROM ({relations}) u GROUP BY oid) x \
-         JOIN pg_class c ON c.oid = x.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        "EXECUTE lk_database; {}; {}",
+        schemas_sql(&format!("{whole} OR n.nspname = ANY ({schemas})")),
+        relations_sql(&relations)
     ))
+}
+
+/// The condition for schemas that are read as a whole; `None` without any.
+fn whole_schemas(scope: &Scope) -> Result<Option<String>, Failure> {
+    if scope.everything {
+        return Ok(Some(OWN_SCHEMAS.to_owned()));
+    }
+    if scope.schemas.is_empty() {
+        return Ok(None);
+    }
+    let names = quote::name_literals(scope.schemas.iter().map(String::as_str))?;
+    Ok(Some(format!("n.nspname IN ({names})")))
+}
+
+/// The queries for single tables, which most claims name.
+pub(super) fn planned() -> [Planned; 4] {
+    let tables = |feeding| relations_sql(&named_tables("$1", "$2", feeding));
+    let both = "name[], name[]";
+    [
+        Planned::new("lk_database", "", database_sql()),
+        Planned::new("lk_schemas", "name[]", schemas_sql("n.nspname = ANY ($1)")),
+        Planned::new("lk_tables", both, tables(false)),
+        Planned::new("lk_tables_and_sequences", both, tables(true)),
+    ]
+}
+
+/// Tables by the names in two arrays, with the sequences that feed them if asked for. They are
+/// found through the index: a catalogue may hold hundreds of thousands.
+fn named_tables(schemas: &str, tables: &str, feeding_sequences: bool) -> String {
+    let by_name = format!(
+        "unnest({schemas}, {tables}) v(s, t) JOIN pg_namespace n ON n.nspname = v.s JOIN \
+         pg_class c ON c.relnamespace = n.oid AND c.relname = v.t AND c.relkind IN {TABLES}"
+    );
+    let mut sql = format!("SELECT c.oid, NULL::oid AS feeds FROM {by_name}");
+    if feeding_sequences {
+        sql += &format!(
+            " UNION ALL SELECT q.oid, c.oid AS feeds FROM {by_name} JOIN pg_depend d ON \
+             d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.classid = \
+             'pg_class'::regclass AND d.deptype IN ('a','i') JOIN pg_class q ON q.oid = \
+             d.objid AND q.relkind = 'S'"
+        );
+    }
+    sql
+}
+
+fn database_sql() -> String {
+    let acl = acl_sql("coalesce(d.datacl, acldefault('d', d.datdba))");
+    format!(
+        "SELECT d.oid, d.datname, {acl}, pg_has_role(d.datdba, 'USAGE') OR \
+         has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') \
+         FROM pg_database d WHERE d.datname = current_database()"
+    )
+}
+
+fn schemas_sql(condition: &str) -> String {
+    let acl = acl_sql("coalesce(n.nspacl, acldefault('n', n.nspowner))");
+    format!(
+        "SELECT n.oid, n.nspname, pg_get_userbyid(n.nspowner), {acl}, \
+         pg_has_role(n.nspowner, 'USAGE') OR \
+         has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION') \
+         FROM pg_namespace n WHERE {condition}"
+    )
+}
+
+/// Relations whose oid, and what they feed, `chosen` selects.
+fn relations_sql(chosen: &str) -> String {
+    let acl = acl_sql("c.relacl");
+    format!(
+        "SELECT c.oid, c.relnamespace, n.nspname, c.relname, c.relkind, \
+         pg_get_userbyid(c.relowner), {acl}, \
+         pg_has_role(c.relowner, 'USAGE') OR CASE WHEN c.relkind = 'S' \
+         THEN has_sequence_privilege(c.oid, 'SELECT WITH GRANT OPTION') \
+         ELSE has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') END, x.feeds \
+         FROM (SELECT oid, max(feeds) AS feeds FROM ({chosen}) u GROUP BY oid) x \
+         JOIN pg_class c ON c.oid = x.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    )
 }
 
 /// The expression that writes an ACL as `oid:PRIVILEGE,oid:PRIVILEGE*`, for our groups and

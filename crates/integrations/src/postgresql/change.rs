@@ -120,7 +120,7 @@ impl Change<'_> {
     ) -> Result<ReadBack, Failure> {
         let work = self.context.work;
         let role = quote::ident(&self.who.principal)?;
-        let look_again = look_sql(control, &self.who.principal)?;
+        let look_again = look_sql(&self.who.principal)?;
         let mut sql = std::mem::take(&mut statements.sql);
         let mut state = None;
         if statements.takes {
@@ -134,8 +134,7 @@ impl Change<'_> {
             sql += &look_again;
         }
         sql += &format!(
-            " COMMIT; SELECT count(*) FROM pg_stat_activity WHERE usesysid = (SELECT oid FROM \
-             pg_roles WHERE rolname = {})",
+            " COMMIT; EXECUTE lk_sessions_of({})",
             quote::name_literal(&self.who.principal)?
         );
         let mut answers = control.batch(work, &sql).await.map_err(|mut failure| {

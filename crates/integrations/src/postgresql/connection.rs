@@ -16,7 +16,7 @@ use tokio_postgres::{
 
 use super::{
     fault::{Failure, classify, refused},
-    quote,
+    planned, quote,
     settings::{Endpoint, Settings, TlsMode},
     tls,
 };
@@ -160,6 +160,11 @@ impl Connection {
             )));
         }
         Ok(this)
+    }
+
+    /// Prepares the queries that work asks again and again.
+    pub(super) async fn plan(&self, work: &Work) -> Result<(), Failure> {
+        self.batch(work, &planned::prepare_all(self.has_membership_options())).await.map(drop)
     }
 
     /// Sends statements in one round trip; answers with the rows of each. They are one

@@ -59,7 +59,7 @@ pub(super) async fn end_and_note(
         context.pool.give_back(connection, work);
     }
     work.crash_point("pg.cut.sessions_ended").await;
-    let sql = begin(work)? + &lock_sql(&who.principal) + &look_sql(control, &who.principal)?;
+    let sql = begin(work)? + &lock_sql(&who.principal) + &look_sql(&who.principal)?;
     let answers = control.batch(work, &sql).await?;
     let seen = look(answers.get(BEGIN_STATEMENTS + 1..).unwrap_or_default())?;
     let unchanged = seen.state.as_ref().is_some_and(

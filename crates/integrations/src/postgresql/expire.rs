@@ -328,7 +328,7 @@ async fn expire_part(context: &Context<'_>, found: &Marked) -> Result<Option<Exp
     let control = &places.control;
     let work = context.work;
     let who = &found.who;
-    let sql = begin(work)? + &lock_sql(&who.principal) + &look_sql(control, &who.principal)?;
+    let sql = begin(work)? + &lock_sql(&who.principal) + &look_sql(&who.principal)?;
     let answers = control.batch(work, &sql).await?;
     let seen = look(answers.get(BEGIN_STATEMENTS + 1..).unwrap_or_default())?;
     let now = seen.now;
@@ -367,7 +367,7 @@ async fn expire_part(context: &Context<'_>, found: &Marked) -> Result<Option<Exp
         sql += &join_self(control, &role);
     }
     // What is still there stays in the marker, so that the next sweep tries again.
-    let answers = control.batch(work, &(sql + &look_sql(control, &who.principal)?)).await?;
+    let answers = control.batch(work, &(sql + &look_sql(&who.principal)?)).await?;
     let from = answers.len().saturating_sub(LOOK_STATEMENTS);
     let after = look(answers.get(from..).unwrap_or_default())?.state;
     let after = after.map(|state| state.memberships).unwrap_or_default();

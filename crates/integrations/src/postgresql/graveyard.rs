@@ -13,6 +13,7 @@ use super::{
     fault::{Failure, refused},
     marker::{GraveyardMarker, Marker},
     names,
+    planned::Planned,
     principal::lock_sql,
     quote,
 };
@@ -20,11 +21,15 @@ use crate::{Target, Work};
 
 /// Reads where a role is named in `pg_shdepend`.
 pub(super) fn places_sql(oid: u32) -> String {
-    format!(
-        "SELECT dbid, bool_or(deptype = 'o') FROM pg_shdepend WHERE refclassid = \
-         'pg_authid'::regclass AND refobjid = {oid} AND classid <> 'pg_auth_members'::regclass \
-         GROUP BY dbid"
-    )
+    format!("EXECUTE lk_named_in({oid})")
+}
+
+/// The query of [`places_sql`].
+pub(super) fn planned() -> [Planned; 1] {
+    let named_in = "SELECT dbid, bool_or(deptype = 'o') FROM pg_shdepend WHERE refclassid = \
+         'pg_authid'::regclass AND refobjid = $1 AND classid <> 'pg_auth_members'::regclass \
+         GROUP BY dbid";
+    [Planned::new("lk_named_in", "oid", named_in)]
 }
 
 /// Where a role is named: databases by oid (0: shared objects), and whether it owns something

@@ -13,6 +13,7 @@ use super::{
     fault::{Failure, refused},
     marker::{GroupMarker, Marker},
     names::{self, Class},
+    planned::Planned,
     quote,
     rights::Right,
     source::Source,
@@ -265,19 +266,26 @@ pub(super) const STATE_STATEMENTS: usize = 2;
 
 /// Reads groups by name, in the database where roles are managed.
 pub(super) fn state_sql<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<String, Failure> {
-    let names = quote::name_literals(names)?;
-    Ok(format!(
-        "SELECT r.oid, r.rolname, r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR \
-           r.rolreplication OR r.rolbypassrls OR r.rolcanlogin OR NOT r.rolinherit, \
-           shobj_description(r.oid, 'pg_authid'), \
-           (SELECT string_agg(p.rolname, ',') FROM pg_auth_members m JOIN pg_roles p \
-            ON p.oid = m.roleid WHERE m.member = r.oid) \
-         FROM pg_roles r WHERE r.rolname IN ({names}); \
-         SELECT s.refobjid, string_agg(s.dbid || '/' || s.classid || '/' || s.objid || '/' || \
-           s.objsubid, ',') FROM pg_shdepend s WHERE s.refclassid = 'pg_authid'::regclass AND \
-           s.deptype = 'a' AND s.refobjid IN (SELECT oid FROM pg_roles WHERE rolname IN ({names})) \
-         GROUP BY s.refobjid;"
-    ))
+    let names = quote::name_array(names)?;
+    Ok(format!("EXECUTE lk_groups({names}); EXECUTE lk_group_privileges({names});"))
+}
+
+/// The queries of [`state_sql`].
+pub(super) fn planned() -> [Planned; 2] {
+    let groups = "SELECT r.oid, r.rolname, r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR \
+         r.rolreplication OR r.rolbypassrls OR r.rolcanlogin OR NOT r.rolinherit, \
+         shobj_description(r.oid, 'pg_authid'), \
+         (SELECT string_agg(p.rolname, ',') FROM pg_auth_members m JOIN pg_roles p \
+         ON p.oid = m.roleid WHERE m.member = r.oid) \
+         FROM pg_roles r WHERE r.rolname = ANY ($1)";
+    let privileges = "SELECT s.refobjid, string_agg(s.dbid || '/' || s.classid || '/' || \
+         s.objid || '/' || s.objsubid, ',') FROM pg_shdepend s WHERE s.refclassid = \
+         'pg_authid'::regclass AND s.deptype = 'a' AND s.refobjid IN (SELECT oid FROM pg_roles \
+         WHERE rolname = ANY ($1)) GROUP BY s.refobjid";
+    [
+        Planned::new("lk_groups", "name[]", groups),
+        Planned::new("lk_group_privileges", "name[]", privileges),
+    ]
 }
 
 /// The groups in the answers to [`state_sql`], by name.

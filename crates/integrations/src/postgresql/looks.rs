@@ -20,6 +20,7 @@ use super::{
     Context,
     connection::{Rows, number, string},
     fault::Failure,
+    planned::{CLOCK, Planned},
     pool::{Key, Pool, key},
     quote,
     settings::{Endpoint, Settings},
@@ -207,20 +208,23 @@ impl Drop for Looker {
 
 /// Sessions first, what they may have prepared after that: what has no session prepares nothing.
 fn look_sql(roles: &BTreeSet<u32>, is_primary: bool) -> String {
-    let roles = quote::oids(roles.iter().copied());
-    let more = if is_primary {
-        format!(
-            "SELECT r.oid, x.gid, x.database FROM pg_prepared_xacts x JOIN pg_roles r ON \
-             r.rolname = x.owner WHERE r.oid IN ({roles})"
-        )
-    } else {
-        format!("SELECT oid FROM pg_roles WHERE rolcanlogin AND oid IN ({roles})")
-    };
-    format!(
-        "SELECT usesysid, pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid IN \
-         ({roles}) AND pid <> pg_backend_pid(); {more}; \
-         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-    )
+    let roles = quote::oid_array(roles.iter().copied());
+    let more = if is_primary { "lk_prepared" } else { "lk_with_login" };
+    format!("EXECUTE lk_end_sessions({roles}); EXECUTE {more}({roles}); {CLOCK}")
+}
+
+/// The queries of [`look_sql`].
+pub(super) fn planned() -> [Planned; 3] {
+    let end = "SELECT usesysid, pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL) \
+         WHERE usesysid = ANY ($1) AND pid <> pg_backend_pid()";
+    let prepared = "SELECT r.oid, x.gid, x.database FROM pg_prepared_xacts x JOIN pg_roles r ON \
+         r.rolname = x.owner WHERE r.oid = ANY ($1)";
+    let with_login = "SELECT oid FROM pg_roles WHERE rolcanlogin AND oid = ANY ($1)";
+    [
+        Planned::new("lk_end_sessions", "oid[]", end),
+        Planned::new("lk_prepared", "oid[]", prepared),
+        Planned::new("lk_with_login", "oid[]", with_login),
+    ]
 }
 
 fn read(roles: &BTreeSet<u32>, is_primary: bool, answers: &[Rows]) -> BTreeMap<u32, Sight> {

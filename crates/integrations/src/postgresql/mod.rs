@@ -28,6 +28,7 @@ mod looks;
 mod marker;
 mod names;
 mod oids;
+mod planned;
 mod pool;
 mod principal;
 mod quote;

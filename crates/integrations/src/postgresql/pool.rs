@@ -126,7 +126,10 @@ impl Pool {
                 return Ok(Leased { connection, key, slot });
             }
             match Connection::open(settings, endpoint, database, &login, work).await {
-                Ok(connection) => return Ok(Leased { connection, key, slot }),
+                Ok(connection) => {
+                    connection.plan(work).await?;
+                    return Ok(Leased { connection, key, slot });
+                }
                 Err(failure) if failure.code == Some(SqlState::TOO_MANY_CONNECTIONS) => {
                     if self.shrink(key, slot, work) {
                         continue;

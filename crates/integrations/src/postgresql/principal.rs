@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use latchkey_domain::provisioning::{DesiredPrincipal, FaultClass, Receipt, TargetFault};
 
 use super::{
-    connection::{Connection, Rows, flag, number, string, text},
+    connection::{Rows, flag, number, string, text},
     fault::{Failure, refused},
     marker::{Marker, PrincipalMarker},
+    planned::{CLOCK, Planned},
     quote,
 };
 use crate::Target;
@@ -127,9 +128,14 @@ pub(super) struct Look {
 pub(super) const LOOK_STATEMENTS: usize = 3;
 
 /// Reads a principal.
-pub(super) fn look_sql(connection: &Connection, principal: &str) -> Result<String, Failure> {
+pub(super) fn look_sql(principal: &str) -> Result<String, Failure> {
     let name = quote::name_literal(principal)?;
-    let (exact, revocable) = if connection.has_membership_options() {
+    Ok(format!("{CLOCK} EXECUTE lk_principal({name}); EXECUTE lk_memberships({name});"))
+}
+
+/// The queries of [`look_sql`].
+pub(super) fn planned(modern: bool) -> [Planned; 2] {
+    let (exact, revocable) = if modern {
         (
             "bool_and(m.inherit_option AND NOT m.set_option AND NOT m.admin_option)",
             "pg_has_role(m.roleid, 'MEMBER WITH ADMIN OPTION')",
@@ -140,20 +146,23 @@ pub(super) fn look_sql(connection: &Connection, principal: &str) -> Result<Strin
             "bool_and(NOT g.rolsuper) OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)",
         )
     };
-    Ok(format!(
-        "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint; \
-         SELECT r.oid, r.rolcanlogin, CASE WHEN isfinite(r.rolvaliduntil) THEN \
-           (extract(epoch FROM r.rolvaliduntil) * 1000)::bigint::text ELSE \
-           r.rolvaliduntil::text END, \
-           r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls, \
-           shobj_description(r.oid, 'pg_authid'), pg_has_role(r.oid, 'USAGE') \
-         FROM pg_roles r WHERE r.rolname = {name}; \
-         SELECT m.roleid, g.rolname, {exact}, {revocable}, \
-           string_agg(DISTINCT pg_get_userbyid(m.grantor)::text, ', ') FROM pg_auth_members m \
-           JOIN pg_roles g ON g.oid = m.roleid \
-           WHERE m.member = (SELECT oid FROM pg_roles WHERE rolname = {name}) \
-         GROUP BY m.roleid, g.rolname;"
-    ))
+    let principal = "SELECT r.oid, r.rolcanlogin, CASE WHEN isfinite(r.rolvaliduntil) THEN \
+         (extract(epoch FROM r.rolvaliduntil) * 1000)::bigint::text ELSE \
+         r.rolvaliduntil::text END, \
+         r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls, \
+         shobj_description(r.oid, 'pg_authid'), pg_has_role(r.oid, 'USAGE') \
+         FROM pg_roles r WHERE r.rolname = $1";
+    let memberships = format!(
+        "SELECT m.roleid, g.rolname, {exact}, {revocable}, \
+         string_agg(DISTINCT pg_get_userbyid(m.grantor)::text, ', ') FROM pg_auth_members m \
+         JOIN pg_roles g ON g.oid = m.roleid \
+         WHERE m.member = (SELECT oid FROM pg_roles WHERE rolname = $1) \
+         GROUP BY m.roleid, g.rolname"
+    );
+    [
+        Planned::new("lk_principal", "name", principal),
+        Planned::new("lk_memberships", "name", memberships),
+    ]
 }
 
 /// What the answers to [`look_sql`] say.

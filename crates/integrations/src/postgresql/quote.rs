@@ -61,6 +61,18 @@ pub(super) fn name_literals<'a>(
     Ok(if all.is_empty() { "NULL".to_owned() } else { all.join(",") })
 }
 
+/// Names as an array constant.
+pub(super) fn name_array<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<String, TargetFault> {
+    Ok(format!("ARRAY[{}]::name[]", name_literals(names)?))
+}
+
+/// Oids as an array constant.
+pub(super) fn oid_array(oids: impl IntoIterator<Item = u32>) -> String {
+    format!("ARRAY[{}]::oid[]", self::oids(oids))
+}
+
 /// A list of oids for `IN (…)`; never empty SQL.
 pub(super) fn oids(oids: impl IntoIterator<Item = u32>) -> String {
     let all: Vec<String> = oids.into_iter().map(|oid| oid.to_string()).collect();

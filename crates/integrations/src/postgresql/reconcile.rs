@@ -152,7 +152,7 @@ async fn check(
     found: &Marked,
     session: &KnownSession,
 ) -> Result<Option<DriftFinding>, Failure> {
-    let answers = control.batch(context.work, &look_sql(control, &found.who.principal)?).await?;
+    let answers = control.batch(context.work, &look_sql(&found.who.principal)?).await?;
     let Some(state) = look(&answers)?.state.filter(|state| state.oid == found.oid) else {
         return Ok(None);
     };

@@ -10,11 +10,13 @@ use tokio_postgres::error::SqlState;
 
 use super::{
     Context,
+    catalog::GROUP_NAMES,
     claims::Places,
     connection::{BEGIN_STATEMENTS, Connection, Rows, begin, flag, number, string},
     fault::Failure,
     graveyard::{self, Kind},
     marker::{PrincipalMarker, State},
+    planned::{CLOCK, Planned},
     principal::{
         LOOK_STATEMENTS, Look, Stop, Who, lock_sql, look, look_sql, nothing_left, timestamp,
     },
@@ -47,6 +49,22 @@ pub(super) async fn revoke(
     let ended = sessions::end_all(context, who, oid).await?;
     work.crash_point("pg.revoke.sessions_ended").await;
     Ok(Some(finish(context, who, oid, groups, ended.sessions).await?))
+}
+
+/// The queries of a revoke.
+pub(super) fn planned() -> [Planned; 3] {
+    let owning_groups = format!(
+        "SELECT r.oid, r.rolname FROM pg_roles r WHERE r.oid = ANY ($1) AND {GROUP_NAMES} AND \
+         EXISTS (SELECT FROM pg_shdepend s WHERE s.refclassid = 'pg_authid'::regclass AND \
+         s.refobjid = r.oid AND s.deptype = 'o')"
+    );
+    let member_of = "SELECT coalesce(g.rolname, m.roleid::text) FROM pg_auth_members m LEFT JOIN \
+         pg_roles g ON g.oid = m.roleid WHERE m.member = $1";
+    [
+        Planned::new("lk_owning_groups", "oid[]", owning_groups),
+        Planned::new("lk_can_log_in", "oid", "SELECT rolcanlogin FROM pg_roles WHERE oid = $1"),
+        Planned::new("lk_member_of", "oid", member_of),
+    ]
 }
 
 /// Steps 3 to 5, once no login is possible and no session is open: objects, role, proof.
@@ -131,7 +149,7 @@ async fn close(
     still_due: StillDue<'_>,
 ) -> Result<Option<Begun>, Stop> {
     let work = context.work;
-    let sql = begin(work)? + &lock_sql(&who.principal) + &look_sql(control, &who.principal)?;
+    let sql = begin(work)? + &lock_sql(&who.principal) + &look_sql(&who.principal)?;
     let answers = control.batch(work, &sql).await?;
     let Look { now, state } = look(answers.get(BEGIN_STATEMENTS + 1..).unwrap_or_default())?;
     let Some(state) = state else {
@@ -181,10 +199,8 @@ async fn close(
     if groups_own {
         let claimed = marker.claims.iter().map(|claim| claim.role);
         sql += &format!(
-            "SELECT oid, rolname FROM pg_roles WHERE oid IN ({}) AND {} AND oid IN (SELECT \
-             refobjid FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND deptype = 'o')",
-            quote::oids(claimed.chain(state.memberships.keys().copied())),
-            super::catalog::GROUP_NAMES
+            "EXECUTE lk_owning_groups({})",
+            quote::oid_array(claimed.chain(state.memberships.keys().copied()))
         );
     }
     let answers = control.batch(work, &sql).await.map_err(|failure| {
@@ -257,11 +273,8 @@ impl Last<'_> {
         let work = context.work;
         let sql = begin(work)?
             + &lock_sql(&who.principal)
-            + &look_sql(control, &who.principal)?
-            + &format!(
-                "SELECT count(*) FROM pg_stat_activity WHERE usesysid = {oid}; {}",
-                graveyard::places_sql(oid)
-            );
+            + &look_sql(&who.principal)?
+            + &format!("{}; {}", sessions::count_sql(oid), graveyard::places_sql(oid));
         let answers = control.batch(work, &sql).await?;
         let seen = look(answers.get(BEGIN_STATEMENTS + 1..).unwrap_or_default())?;
         let rest = answers.get(BEGIN_STATEMENTS + 1 + LOOK_STATEMENTS..).unwrap_or_default();
@@ -316,11 +329,8 @@ impl Last<'_> {
     fn receipt_sql(&self) -> String {
         let oid = self.oid;
         format!(
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint; \
-             SELECT rolcanlogin FROM pg_roles WHERE oid = {oid}; \
-             SELECT coalesce(g.rolname, m.roleid::text) FROM pg_auth_members m LEFT JOIN \
-               pg_roles g ON g.oid = m.roleid WHERE m.member = {oid}; \
-             SELECT count(*) FROM pg_stat_activity WHERE usesysid = {oid}"
+            "{CLOCK} EXECUTE lk_can_log_in({oid}); EXECUTE lk_member_of({oid}); {}",
+            sessions::count_sql(oid)
         )
     }
 

@@ -13,6 +13,7 @@ use super::{
     cut::Cut,
     fault::Failure,
     looks::Prepared,
+    planned::Planned,
     principal::Who,
     quote,
     settings::Endpoint,
@@ -171,11 +172,27 @@ async fn ask_to_end(connection: &Connection, work: &Work, condition: &str) -> Re
     Ok(found)
 }
 
+/// The queries for open sessions. `pg_stat_activity` joins names to what this function says.
+pub(super) fn planned() -> [Planned; 2] {
+    const COUNT: &str = "SELECT count(*) FROM pg_stat_get_activity(NULL) WHERE usesysid";
+    [
+        Planned::new("lk_open_sessions", "oid", format!("{COUNT} = $1")),
+        Planned::new(
+            "lk_sessions_of",
+            "name",
+            format!("{COUNT} = (SELECT oid FROM pg_roles WHERE rolname = $1)"),
+        ),
+    ]
+}
+
+/// Counts the open sessions of `oid`.
+pub(super) fn count_sql(oid: u32) -> String {
+    format!("EXECUTE lk_open_sessions({oid})")
+}
+
 /// How many sessions of `oid` are open.
 pub(super) async fn count(connection: &Connection, work: &Work, oid: u32) -> Result<u32, Failure> {
-    let rows = connection
-        .rows(work, &format!("SELECT count(*) FROM pg_stat_activity WHERE usesysid = {oid}"))
-        .await?;
+    let rows = connection.rows(work, &count_sql(oid)).await?;
     Ok(rows.first().and_then(|row| number(row, 0)).unwrap_or(0))
 }
 
