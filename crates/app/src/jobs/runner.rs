@@ -85,16 +85,25 @@ pub async fn run_jobs_until(app: &App, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
     let mut hints = app.store().wake().waiter(Wake::Jobs);
     loop {
-        let pause = match run_due_jobs(app).await {
+        let mut pause = match run_due_jobs(app).await {
             Ok(_) => until_next(app).await,
             Err(error) => {
                 tracing::error!(error = ?error.source, "Jobs could not be run; trying again.");
                 LONGEST_SLEEP
             }
         };
-        tokio::select! {
-            () = &mut stop => return,
-            _ = hints.wait(pause) => {}
+        let look_again = app.clock().monotonic() + LONGEST_SLEEP;
+        // Most hints are about jobs for later: a look at them costs no turn at the writer.
+        while !pause.is_zero() {
+            let hinted = tokio::select! {
+                () = &mut stop => return,
+                hinted = hints.wait(pause) => hinted,
+            };
+            if !hinted {
+                break;
+            }
+            let left = look_again.saturating_sub(app.clock().monotonic());
+            pause = until_next(app).await.min(left);
         }
     }
 }

@@ -39,6 +39,9 @@ const BATCH: u32 = 32;
 const AT_ONCE: usize = 8;
 /// The longest the loop sleeps: another server may have left something behind.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
+/// How long more messages are waited for after the first: what many transactions wrote at about
+/// the same time shares one claim.
+const GATHER: Duration = Duration::from_millis(50);
 /// How long a batch that is being sent may take after the stop.
 const DRAIN: Duration = Duration::from_secs(5);
 /// The pauses after each failure, in seconds; the last one repeats.
@@ -118,49 +121,72 @@ impl Deliverer {
             };
             tokio::select! {
                 () = &mut stop => return,
-                _ = hints.wait(pause) => {}
+                () = async {
+                    if hints.wait(pause).await {
+                        tokio::time::sleep(GATHER).await;
+                    }
+                } => {}
             }
         }
     }
 
     async fn deliver_batch(&self) -> Result<usize, AppError> {
-        let owner = self.app.config().instance.as_str();
-        let claimed = self
-            .app
-            .store()
-            .write(async |tx: &mut Tx| tx.claim_outbox(owner, BATCH, LEASE).await)
-            .await?;
+        let claimed = match self.claim_and_spread().await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::debug!(error = %error, "Messages could not be spread together.");
+                self.claim().await?
+            }
+        };
         let count = claimed.len();
-        stream::iter(claimed)
+        let to_send =
+            claimed.into_iter().filter_map(|(message, is_done)| (!is_done).then_some(message));
+        stream::iter(to_send)
             .for_each_concurrent(AT_ONCE, |message| async move { self.deliver(&message).await })
             .await;
         Ok(count)
     }
 
+    async fn claim(&self) -> Result<Vec<(OutboxMessage, bool)>, AppError> {
+        let owner = self.app.config().instance.as_str();
+        let claim = async |tx: &mut Tx| tx.claim_outbox(owner, BATCH, LEASE).await;
+        let claimed = self.app.store().write(claim).await?;
+        Ok(claimed.into_iter().map(|message| (message, false)).collect())
+    }
+
+    /// Claims messages and, in the same transaction, works on those that only become other
+    /// messages; says of each whether it is done. One that fails leaves all of them unclaimed.
+    async fn claim_and_spread(&self) -> Result<Vec<(OutboxMessage, bool)>, AppError> {
+        let owner = self.app.config().instance.as_str();
+        let spread = async |tx: &mut Tx| -> Result<_, AppError> {
+            let mut claimed = Vec::new();
+            for message in tx.claim_outbox(owner, BATCH, LEASE).await? {
+                let is_done = self.spread(tx, &message).await?;
+                claimed.push((message, is_done));
+            }
+            Ok(claimed)
+        };
+        self.app.store().write(spread).await
+    }
+
+    /// Works on a message that only becomes other messages; false if it is not one of those.
+    async fn spread(&self, tx: &mut Tx, message: &OutboxMessage) -> Result<bool, AppError> {
+        let with_mail = self.mailer.is_some();
+        match message.topic.as_str() {
+            REQUEST_STATE => fan_out(tx, message, with_mail).await?,
+            REQUEST_NEWS => tell_news(tx, message, with_mail).await?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// Works on one message. Whatever comes of it is written down, or its claim runs out.
     async fn deliver(&self, message: &OutboxMessage) {
         let outcome = match message.topic.as_str() {
-            REQUEST_STATE => {
-                let with_mail = self.mailer.is_some();
-                let done = self
-                    .app
-                    .store()
-                    .write(async |tx: &mut Tx| fan_out(tx, message, with_mail).await)
-                    .await;
-                match done {
-                    Ok(()) => return,
-                    Err(error) => Err(Failure::Later(cause(&error))),
-                }
-            }
-            REQUEST_NEWS => {
-                let with_mail = self.mailer.is_some();
-                let done = self
-                    .app
-                    .store()
-                    .write(async |tx: &mut Tx| tell_news(tx, message, with_mail).await)
-                    .await;
-                match done {
-                    Ok(()) => return,
+            REQUEST_STATE | REQUEST_NEWS => {
+                let spread = async |tx: &mut Tx| self.spread(tx, message).await;
+                match self.app.store().write(spread).await {
+                    Ok(_) => return,
                     Err(error) => Err(Failure::Later(cause(&error))),
                 }
             }

@@ -28,9 +28,13 @@ pub(super) async fn fan_out(
 ) -> Result<(), AppError> {
     let change: StateChange =
         serde_json::from_value(message.payload.clone()).map_err(AppError::internal)?;
-    if let Some(request) = tx.find_request(&change.request_id).await? {
+    let is_called = webhook::is_told(&change) && webhook::url(tx).await?.is_some();
+    // Most changes of most installations are told to nobody: they are not even read.
+    if (is_called || with_mail)
+        && let Some(request) = tx.find_request(&change.request_id).await?
+    {
         let seen = read_view(tx, request).await?;
-        if webhook::is_told(&change) && webhook::url(tx).await?.is_some() {
+        if is_called {
             let event = webhook::event(&change, message.created_at, &seen);
             push(tx, WEBHOOK, &event).await?;
         }
