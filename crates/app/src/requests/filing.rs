@@ -257,7 +257,10 @@ impl Asked {
         as_grantee: bool,
     ) -> Result<Self, AppError> {
         let requestor = Person::of(tx, actor.user.clone()).await?;
-        let grantee = grantee_of(tx, &actor.user, command.grantee.as_deref()).await?;
+        let grantee = match command.grantee.as_deref() {
+            None => requestor.clone(),
+            named => grantee_of(tx, &actor.user, named).await?,
+        };
         let bundle = match &command.bundle_reference {
             Some(reference) => Some(find_bundle(tx, reference).await?),
             None => None,
