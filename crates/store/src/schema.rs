@@ -49,7 +49,12 @@ pub(crate) const STEPS: &[Step] = &[
         name: "escalation",
         sql: include_str!("../migrations/0014_escalation.sql"),
     },
+    Step {
+        version: 15,
+        name: "order_of_tasks",
+        sql: include_str!("../migrations/0015_order_of_tasks.sql"),
+    },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 14;
+pub(crate) const LATEST: i64 = 15;

@@ -5,7 +5,7 @@
 //! says is refused, because its number is not the newest. There is at most one open task per
 //! kind and session (or integration): asking again while it runs has it run once more.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use latchkey_domain::ids::{ConnectorId, ConnectorSessionId, IntegrationId, SessionId, TaskId};
@@ -111,7 +111,10 @@ pub struct OpenTask {
 }
 
 /// How many tasks of each integration go out before more of any.
-const FAIR_SHARE: u32 = 4;
+const FAIR_SHARE: usize = 4;
+
+/// How often other tasks are looked for where other servers are taking those that were chosen.
+const ROUNDS: usize = 4;
 
 /// A delivery that is no longer the newest, or was answered.
 const LOST: StoreError = StoreError::Conflict { what: "the task's lease" };
@@ -147,6 +150,13 @@ fn read_open(row: &Row) -> Result<OpenTask> {
         attempts: row.int("attempts")?,
         last_error: row.opt_text("last_error")?,
     })
+}
+
+/// What tasks go out by: the highest priority, then the earliest due, then the oldest.
+type TaskOrder = (Reverse<i64>, i64, String);
+
+fn order_of(row: &Row) -> Result<TaskOrder> {
+    Ok((Reverse(row.int("priority")?), row.int("due")?, row.text("id")?))
 }
 
 impl Tx {
@@ -199,38 +209,83 @@ impl Tx {
         lease: Duration,
     ) -> Result<Vec<LeasedTask>> {
         self.end_impossible_leases(Leased::Tasks).await?;
-        let sql = format!(
-            "WITH ready AS MATERIALIZED (SELECT id, ROW_NUMBER() OVER \
-             (PARTITION BY integration_id ORDER BY priority DESC, due, id) AS place \
-             FROM tasks WHERE connector_id = $1 AND ready_at <= $2), \
-             picked AS MATERIALIZED (SELECT tasks.id FROM tasks JOIN ready ON ready.id = tasks.id \
-             WHERE tasks.connector_id = $1 AND tasks.ready_at <= $2 \
-             ORDER BY CASE WHEN ready.place <= {FAIR_SHARE} THEN 0 ELSE 1 END, \
-             tasks.priority DESC, tasks.due, tasks.id LIMIT $3{}) \
-             UPDATE tasks SET attempts = attempts + CASE WHEN state = 'leased' THEN 1 ELSE 0 END, \
-             state = 'leased', lease = lease + 1, holder = $4, ready_at = $5, again = FALSE, \
-             desired_version = NULL WHERE id IN (SELECT id FROM picked) \
-             RETURNING {LEASED_COLUMNS}",
-            self.skip_locked_of("tasks")
-        );
-        let sql = Sql::with(
-            &sql,
-            values![
-                connector.as_str(),
-                micros(self.now()),
-                i64::from(max),
-                session.as_str(),
-                self.lease_end(lease),
-            ],
-        );
-        let mut leased = self
-            .rows(sql, |row| {
-                let order = (Reverse(row.int("priority")?), row.int("due")?, row.text("id")?);
-                Ok((order, read_leased(row)?))
-            })
-            .await?;
+        let mut leased = Vec::new();
+        let mut missed = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let wanted = max.saturating_sub(u32::try_from(leased.len()).unwrap_or(max));
+            let chosen = self.choose_tasks(connector, wanted, &missed).await?;
+            if chosen.is_empty() {
+                break;
+            }
+            let taken = self.take_tasks(&chosen, session, lease).await?;
+            // Another server is taking those; they still look ready until it has.
+            let is_whole = taken.len() == chosen.len();
+            missed.extend(chosen);
+            leased.extend(taken);
+            if is_whole {
+                break;
+            }
+        }
         leased.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(leased.into_iter().map(|(_, task)| task).collect())
+    }
+
+    /// The tasks that go out next: a few of each integration first, then in order. The first ones
+    /// of each integration are found through an index, however many wait.
+    async fn choose_tasks(
+        &mut self,
+        connector: &ConnectorId,
+        max: u32,
+        missed: &BTreeSet<TaskId>,
+    ) -> Result<Vec<TaskId>> {
+        let sql = Sql::with(
+            "WITH RECURSIVE places(id) AS (\
+               SELECT MIN(integration_id) FROM tasks WHERE connector_id = $1 UNION ALL \
+               SELECT (SELECT MIN(integration_id) FROM tasks WHERE connector_id = $1 \
+                 AND integration_id > places.id) FROM places WHERE places.id IS NOT NULL) \
+             SELECT id FROM places WHERE id IS NOT NULL",
+            values![connector.as_str()],
+        );
+        let integrations = self.rows(sql, |row| row.text("id")).await?;
+        let mut waiting = Vec::new();
+        for integration in integrations {
+            let limit = i64::from(max) + i64::try_from(missed.len()).unwrap_or(i64::MAX);
+            let sql = Sql::with(
+                "SELECT id, priority, due FROM tasks WHERE connector_id = $1 \
+                 AND integration_id = $2 AND ready_at <= $3 \
+                 ORDER BY priority DESC, due, id LIMIT $4",
+                values![connector.as_str(), integration, micros(self.now()), limit],
+            );
+            let read = |row: &Row| Ok((TaskId::new(row.text("id")?), order_of(row)?));
+            let found = self.rows(sql, read).await?;
+            let new = found.into_iter().filter(|(id, _)| !missed.contains(id));
+            waiting.extend(
+                new.enumerate().map(|(place, (id, order))| (place >= FAIR_SHARE, order, id)),
+            );
+        }
+        waiting.sort();
+        waiting.truncate(usize::try_from(max).unwrap_or(usize::MAX));
+        Ok(waiting.into_iter().map(|(_, _, id)| id).collect())
+    }
+
+    /// Leases those of these tasks that nobody else is taking.
+    async fn take_tasks(
+        &mut self,
+        ids: &[TaskId],
+        session: &ConnectorSessionId,
+        lease: Duration,
+    ) -> Result<Vec<(TaskOrder, LeasedTask)>> {
+        let mut sql =
+            Sql::new("WITH picked AS MATERIALIZED (SELECT id FROM tasks WHERE ready_at <= ");
+        sql.bind(micros(self.now())).push(" AND id IN ").list(ids.iter().map(TaskId::as_str));
+        sql.push(self.skip_locked());
+        sql.push(
+            ") UPDATE tasks SET attempts = attempts + CASE WHEN state = 'leased' THEN 1 ELSE 0 END, \
+             state = 'leased', lease = lease + 1, again = FALSE, desired_version = NULL, holder = ",
+        );
+        sql.bind(session.as_str()).push(", ready_at = ").bind(self.lease_end(lease));
+        sql.push(" WHERE id IN (SELECT id FROM picked) RETURNING ").push(LEASED_COLUMNS);
+        self.rows(sql, |row| Ok((order_of(row)?, read_leased(row)?))).await
     }
 
     /// When the connector's next task is due, or the next lease runs out.
