@@ -1,5 +1,6 @@
 //! What can go wrong between a use case and its data, in words that say what to do.
 
+use rusqlite::ffi;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 use crate::keys::KeyError;
@@ -150,6 +151,34 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::SqliteFailure(failure, message) => {
+                let message = message.unwrap_or_else(|| failure.to_string());
+                match failure.extended_code {
+                    ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
+                        Self::Duplicate { what: taken_column(&message) }
+                    }
+                    ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::InUse { what: "the row".to_owned() },
+                    code if is_passing(code) => Self::Unavailable(message),
+                    _ => Self::Database(message),
+                }
+            }
+            rusqlite::Error::FromSqlConversionFailure(column, ..) => {
+                Self::Corrupt(format!("column {column}"))
+            }
+            other => Self::Database(other.to_string()),
+        }
+    }
+}
+
+/// Whether an error code of SQLite may go away by itself. The extended codes keep the primary
+/// code in the low byte: busy, locked, I/O error, full, cannot open.
+fn is_passing(code: i32) -> bool {
+    matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)
+}
+
 /// Reads what the database server said. Never repeats the row's values, which PostgreSQL puts
 /// into a separate detail field.
 fn from_database(error: &dyn sqlx::error::DatabaseError) -> StoreError {
@@ -166,10 +195,7 @@ fn from_database(error: &dyn sqlx::error::DatabaseError) -> StoreError {
     let postgres = matches!(code.as_ref(), "40001" | "40P01" | "55P03" | "25006")
         || (code.len() == 5
             && ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)));
-    // SQLite's extended codes keep the primary code in the low byte: busy, locked, I/O error,
-    // full, cannot open.
-    let sqlite = code.len() < 5
-        && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14));
+    let sqlite = code.len() < 5 && code.parse().is_ok_and(is_passing);
     if postgres || sqlite {
         return StoreError::Unavailable(error.message().to_owned());
     }
@@ -177,20 +203,22 @@ fn from_database(error: &dyn sqlx::error::DatabaseError) -> StoreError {
 }
 
 fn taken(error: &dyn sqlx::error::DatabaseError) -> &'static str {
-    let known = |index: &str| {
-        UNIQUE
-            .iter()
-            .find(|(name, _)| index == *name || index.strip_suffix("_pkey") == Some(*name))
-            .map(|(_, what)| *what)
-    };
-    if let Some(what) = error.constraint().and_then(known) {
-        return what;
-    }
-    // SQLite: "UNIQUE constraint failed: groups.name_lower"
-    let text = error.message();
+    error.constraint().and_then(guarded).unwrap_or_else(|| taken_column(error.message()))
+}
+
+/// What people call what this index guards.
+fn guarded(index: &str) -> Option<&'static str> {
+    UNIQUE
+        .iter()
+        .find(|(name, _)| index == *name || index.strip_suffix("_pkey") == Some(*name))
+        .map(|(_, what)| *what)
+}
+
+/// What is taken, by the text of SQLite: `UNIQUE constraint failed: groups.name_lower`.
+fn taken_column(text: &str) -> &'static str {
     UNIQUE_COLUMNS
         .iter()
         .find(|(column, index)| text.contains(column) || text.contains(index))
-        .and_then(|(_, index)| known(index))
+        .and_then(|(_, index)| guarded(index))
         .unwrap_or("the id")
 }

@@ -38,6 +38,7 @@ mod seal;
 mod sessions;
 mod settings;
 mod sql;
+mod sqlite;
 mod tasks;
 mod tokens;
 mod tx;

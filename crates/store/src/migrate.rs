@@ -105,7 +105,7 @@ async fn one(
     values: impl IntoIterator<Item = sea_orm::Value>,
 ) -> Result<Option<Row>> {
     let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
-    Ok(conn.query_one_raw(statement).await?.map(Row))
+    Ok(conn.query_one_raw(statement).await?.map(Row::from))
 }
 
 async fn exec(

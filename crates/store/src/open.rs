@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey_domain::{Clock, Rng};
+use latchkey_domain::{Clock, Rng, ids::InstallationId};
 use sea_orm::{
     DatabaseConnection, DbBackend,
     sqlx::{
@@ -19,16 +19,14 @@ use sea_orm::{
     },
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     error::{Result, StoreError},
     keys::KeyRing,
     listen, migrate,
-    tx::{Inner, Store},
+    sqlite::Sqlite,
+    tx::{Database, Inner, Store},
     wake::WakeUps,
 };
 
@@ -96,13 +94,25 @@ pub struct StoreOptions {
     pub max_connections: u32,
 }
 
-/// The two ways into the database, and what runs beside them.
-struct Pools {
-    backend: DbBackend,
-    readers: DatabaseConnection,
-    writer: DatabaseConnection,
+/// The ways into the database, and what runs beside them.
+struct Ways {
+    database: Database,
+    installation_id: InstallationId,
     wake: WakeUps,
     background: Vec<JoinHandle<()>>,
+}
+
+/// What bringing the schema up to date takes.
+struct Upgrade<'a> {
+    keys: &'a KeyRing,
+    clock: &'a Arc<dyn Clock>,
+    rng: &'a dyn Rng,
+}
+
+impl Upgrade<'_> {
+    async fn run(&self, database: &DatabaseConnection) -> Result<InstallationId> {
+        migrate::run(database, self.keys, self.clock.now(), self.rng).await
+    }
 }
 
 impl Store {
@@ -110,41 +120,49 @@ impl Store {
     /// Several processes may do so at once; one upgrades, the others wait.
     pub async fn open(options: StoreOptions) -> Result<Self> {
         let StoreOptions { database, keys, clock, rng, max_connections } = options;
-        let pools = match &database {
-            DatabaseUrl::Sqlite(path) => open_sqlite(path, max_connections).await?,
-            DatabaseUrl::Postgres(url) => open_postgres(url, max_connections).await?,
+        let upgrade = Upgrade { keys: &keys, clock: &clock, rng: rng.as_ref() };
+        let (backend, ways) = match &database {
+            DatabaseUrl::Sqlite(path) => {
+                (DbBackend::Sqlite, open_sqlite(path, max_connections, &upgrade).await?)
+            }
+            DatabaseUrl::Postgres(url) => {
+                (DbBackend::Postgres, open_postgres(url, max_connections, &upgrade).await?)
+            }
         };
-        let installation_id = migrate::run(&pools.writer, &keys, clock.now(), rng.as_ref()).await?;
+        let Ways { database, installation_id, wake, background } = ways;
         tracing::info!(
             installation.id = %installation_id,
-            database.system = pools.backend.as_str(),
+            database.system = backend.as_str(),
             "the database is open"
         );
         Ok(Self(Arc::new(Inner {
-            backend: pools.backend,
-            readers: pools.readers,
-            writer: pools.writer,
-            writing: Mutex::new(()),
+            backend,
+            database,
             keys,
             clock,
             rng,
             installation_id,
-            wake: pools.wake,
-            background: pools.background,
+            wake,
+            background,
         })))
     }
 
     /// Closes every connection, after the transactions that are open now.
     pub async fn close(&self) {
-        for pool in [&self.0.readers, &self.0.writer] {
-            if let Err(error) = pool.close_by_ref().await {
-                tracing::warn!(%error, "a connection pool was not closed cleanly");
+        match &self.0.database {
+            Database::Sqlite(sqlite) => sqlite.close().await,
+            Database::Postgres { readers, writer } => {
+                for pool in [readers, writer] {
+                    if let Err(error) = pool.close_by_ref().await {
+                        tracing::warn!(%error, "a connection pool was not closed cleanly");
+                    }
+                }
             }
         }
     }
 }
 
-async fn open_sqlite(path: &Path, max_connections: u32) -> Result<Pools> {
+async fn open_sqlite(path: &Path, max_connections: u32, upgrade: &Upgrade<'_>) -> Result<Ways> {
     // Made here, so that nobody else can read it; the journal files get the same mode.
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
         StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display()))
@@ -156,28 +174,26 @@ async fn open_sqlite(path: &Path, max_connections: u32) -> Result<Pools> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .disable_statement_logging();
-    let pool = |size: u32| {
-        SqlitePoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(PATIENCE)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-    };
-    let writer: SqlitePool = pool(1).connect_with(options.clone()).await?;
-    let readers: SqlitePool = pool(max_connections.saturating_sub(1).max(1))
-        .connect_with(options.pragma("query_only", "ON"))
-        .await?;
-    Ok(Pools {
-        backend: DbBackend::Sqlite,
-        readers: readers.into(),
-        writer: writer.into(),
+    let schema: SqlitePool =
+        SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    let schema = DatabaseConnection::from(schema);
+    let installation_id = upgrade.run(&schema).await?;
+    let sqlite =
+        Sqlite::open(path, max_connections.saturating_sub(1), BUSY, Arc::clone(upgrade.clock))?;
+    schema.close().await?;
+    Ok(Ways {
+        database: Database::Sqlite(sqlite),
+        installation_id,
         wake: WakeUps::new(None),
         background: Vec::new(),
     })
 }
 
-async fn open_postgres(url: &SecretString, max_connections: u32) -> Result<Pools> {
+async fn open_postgres(
+    url: &SecretString,
+    max_connections: u32,
+    upgrade: &Upgrade<'_>,
+) -> Result<Ways> {
     let options = PgConnectOptions::from_str(url.expose_secret())
         // The text of the error may repeat the URL, and with it the password.
         .map_err(|_| StoreError::Database(DatabaseUrlError.to_string()))?
@@ -203,17 +219,14 @@ async fn open_postgres(url: &SecretString, max_connections: u32) -> Result<Pools
             ("default_transaction_read_only", "on"),
         ]))
         .await?;
+    let pool_of_writers = DatabaseConnection::from(writer.clone());
+    let installation_id = upgrade.run(&pool_of_writers).await?;
+    let database = Database::Postgres { readers: readers.into(), writer: pool_of_writers };
     let (sender, receiver) = mpsc::unbounded_channel();
     let wake = WakeUps::new(Some(sender));
     let background = vec![
         tokio::spawn(listen::tell_others(writer.clone(), receiver)),
         tokio::spawn(listen::hear_others(pool(1).connect_lazy_with(options), wake.clone())),
     ];
-    Ok(Pools {
-        backend: DbBackend::Postgres,
-        readers: readers.into(),
-        writer: writer.into(),
-        wake,
-        background,
-    })
+    Ok(Ways { database, installation_id, wake, background })
 }

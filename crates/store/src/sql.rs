@@ -2,12 +2,13 @@
 //! columns. Values are always bound, never written into the text.
 
 use jiff::Timestamp;
-use sea_orm::{QueryResult, Value};
+use sea_orm::{QueryResult, TryGetable, Value};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     error::{Result, StoreError},
     page::TextMatch,
+    sqlite::SqliteRow,
 };
 
 /// How many ids go into one statement.
@@ -125,27 +126,53 @@ pub(crate) fn opt_json<T: Serialize>(value: Option<&T>) -> Result<Option<String>
 }
 
 /// Reads columns of a row.
-pub(crate) struct Row(pub(crate) QueryResult);
+pub(crate) enum Row {
+    /// Read through a pool.
+    Pooled(QueryResult),
+    /// Read from SQLite.
+    Sqlite(SqliteRow),
+}
+
+impl From<QueryResult> for Row {
+    fn from(row: QueryResult) -> Self {
+        Self::Pooled(row)
+    }
+}
 
 impl Row {
     pub(crate) fn text(&self, column: &str) -> Result<String> {
-        Ok(self.0.try_get("", column)?)
+        match self {
+            Self::Pooled(row) => pooled(row, column),
+            Self::Sqlite(row) => some(row.opt_text(column)?, column),
+        }
     }
 
     pub(crate) fn opt_text(&self, column: &str) -> Result<Option<String>> {
-        Ok(self.0.try_get("", column)?)
+        match self {
+            Self::Pooled(row) => pooled(row, column),
+            Self::Sqlite(row) => row.opt_text(column),
+        }
     }
 
     pub(crate) fn int(&self, column: &str) -> Result<i64> {
-        Ok(self.0.try_get("", column)?)
+        match self {
+            Self::Pooled(row) => pooled(row, column),
+            Self::Sqlite(row) => some(row.opt_int(column)?, column),
+        }
     }
 
     pub(crate) fn opt_int(&self, column: &str) -> Result<Option<i64>> {
-        Ok(self.0.try_get("", column)?)
+        match self {
+            Self::Pooled(row) => pooled(row, column),
+            Self::Sqlite(row) => row.opt_int(column),
+        }
     }
 
     pub(crate) fn flag(&self, column: &str) -> Result<bool> {
-        Ok(self.0.try_get("", column)?)
+        match self {
+            Self::Pooled(row) => pooled(row, column),
+            Self::Sqlite(row) => Ok(some(row.opt_int(column)?, column)? != 0),
+        }
     }
 
     pub(crate) fn time(&self, column: &str) -> Result<Timestamp> {
@@ -180,6 +207,14 @@ impl Row {
         let word = self.text(column)?;
         parse(&word).ok_or_else(|| StoreError::corrupt(format!("column {column} ({word:?})")))
     }
+}
+
+fn pooled<T: TryGetable>(row: &QueryResult, column: &str) -> Result<T> {
+    Ok(row.try_get("", column)?)
+}
+
+fn some<T>(value: Option<T>, column: &str) -> Result<T> {
+    value.ok_or_else(|| StoreError::corrupt(format!("column {column}")))
 }
 
 fn timestamp(at: i64, column: &str) -> Result<Timestamp> {

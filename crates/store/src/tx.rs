@@ -9,15 +9,16 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use latchkey_domain::{Clock, Rng, ids::InstallationId};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
+    TransactionTrait,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{
     error::{Result, StoreError},
     keys::KeyRing,
     sql::{Row, Sql},
+    sqlite::{Sqlite, SqliteTx},
     wake::{Wake, WakeUps},
 };
 
@@ -27,17 +28,26 @@ pub struct Store(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) backend: DbBackend,
-    pub(crate) readers: DatabaseConnection,
-    pub(crate) writer: DatabaseConnection,
-    /// Held by the one writer on SQLite, so that writers queue here in order instead of
-    /// wrestling for the file's lock.
-    pub(crate) writing: Mutex<()>,
+    pub(crate) database: Database,
     pub(crate) keys: KeyRing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) installation_id: InstallationId,
     pub(crate) wake: WakeUps,
     pub(crate) background: Vec<JoinHandle<()>>,
+}
+
+/// The ways into the database.
+pub(crate) enum Database {
+    /// PostgreSQL, whose writers work side by side.
+    Postgres {
+        /// For reading.
+        readers: DatabaseConnection,
+        /// For writing.
+        writer: DatabaseConnection,
+    },
+    /// SQLite, which has one writer.
+    Sqlite(Sqlite),
 }
 
 impl Drop for Inner {
@@ -65,13 +75,19 @@ impl std::fmt::Debug for Store {
 /// is such a refusal; a lost claim or version ([`StoreError::Conflict`]) is not, though few
 /// callers have a use for going on.
 pub struct Tx {
-    conn: DatabaseTransaction,
+    conn: Open,
     /// Whether the database has refused a statement. PostgreSQL would answer a commit then as
     /// if all were well, and undo everything.
     lost: bool,
     now: Timestamp,
     store: Arc<Inner>,
     wakes: Vec<Wake>,
+}
+
+/// The open transaction of a [`Tx`].
+enum Open {
+    Pooled(DatabaseTransaction),
+    Sqlite(SqliteTx),
 }
 
 impl std::fmt::Debug for Tx {
@@ -88,7 +104,11 @@ impl Store {
         &self,
         f: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut tx = self.begin(&self.0.readers, SqliteTransactionMode::Deferred).await?;
+        let conn = match &self.0.database {
+            Database::Postgres { readers, .. } => Open::pooled(readers).await?,
+            Database::Sqlite(sqlite) => Open::Sqlite(sqlite.read().await?),
+        };
+        let mut tx = self.tx(conn);
         // Dropped, it is rolled back before its connection is used again; nothing was written, so
         // nobody has to wait for that.
         f(&mut tx).await
@@ -100,29 +120,25 @@ impl Store {
         &self,
         f: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let turn = match self.0.backend {
-            DbBackend::Sqlite => Some(self.0.writing.lock().await),
-            _ => None,
+        let conn = match &self.0.database {
+            Database::Postgres { writer, .. } => Open::pooled(writer).await?,
+            Database::Sqlite(sqlite) => Open::Sqlite(sqlite.write().await?),
         };
-        let mut tx = self.begin(&self.0.writer, SqliteTransactionMode::Immediate).await?;
+        let mut tx = self.tx(conn);
         let outcome = f(&mut tx).await.and_then(|value| {
             if tx.lost { Err(StoreError::Database(LOST.to_owned()).into()) } else { Ok(value) }
         });
+        let Tx { conn, wakes, .. } = tx;
         match outcome {
             Ok(value) => {
-                let Tx { conn, wakes, .. } = tx;
-                conn.commit().await.map_err(StoreError::from)?;
-                drop(turn);
+                conn.commit().await?;
                 for wake in wakes {
                     self.0.wake.notify(wake);
                 }
                 Ok(value)
             }
             Err(error) => {
-                if let Err(failure) = tx.conn.rollback().await {
-                    tracing::debug!(error = %failure, "a transaction could not be rolled back in \
-                        words; its connection is closed instead");
-                }
+                conn.roll_back().await;
                 Err(error)
             }
         }
@@ -130,15 +146,20 @@ impl Store {
 
     /// Runs one query by itself, without a transaction around it; returns the first row.
     pub(crate) async fn row(&self, sql: Sql) -> Result<Option<Row>> {
-        let statement = Statement::from_sql_and_values(self.0.backend, sql.text, sql.values);
-        Ok(self.0.readers.query_one_raw(statement).await?.map(Row))
+        match &self.0.database {
+            Database::Postgres { readers, .. } => {
+                let statement = statement(self.0.backend, sql);
+                Ok(readers.query_one_raw(statement).await?.map(Row::from))
+            }
+            Database::Sqlite(sqlite) => {
+                let found = sqlite.look().await?.rows(&sql, true).await?;
+                Ok(found.into_iter().next().map(Row::Sqlite))
+            }
+        }
     }
 
-    async fn begin(&self, on: &DatabaseConnection, mode: SqliteTransactionMode) -> Result<Tx> {
-        let mode = (!self.is_postgres()).then_some(mode);
-        let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
-        let conn = on.begin_with_options(options).await?;
-        Ok(Tx { conn, lost: false, now: self.now(), store: Arc::clone(&self.0), wakes: Vec::new() })
+    fn tx(&self, conn: Open) -> Tx {
+        Tx { conn, lost: false, now: self.now(), store: Arc::clone(&self.0), wakes: Vec::new() }
     }
 
     /// The clock's time, cut to whole microseconds, as every stored time is.
@@ -169,10 +190,9 @@ impl Store {
 
     /// Whether the database answers, within five seconds.
     pub async fn ping(&self) -> Result<()> {
-        let answer =
-            self.0.readers.query_one_raw(Statement::from_string(self.0.backend, "SELECT 1"));
+        let answer = self.row(Sql::new("SELECT 1"));
         match tokio::time::timeout(Duration::from_secs(5), answer).await {
-            Ok(answered) => answered.map(drop).map_err(StoreError::from),
+            Ok(answered) => answered.map(drop),
             Err(_) => Err(StoreError::Unavailable("no answer within 5 seconds".to_owned())),
         }
     }
@@ -215,27 +235,35 @@ impl Tx {
         if self.store.backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
     }
 
-    /// The same for the rows of one table of a join.
-    pub(crate) fn skip_locked_of(&self, table: &str) -> String {
-        if self.store.backend == DbBackend::Postgres {
-            format!(" FOR UPDATE OF {table} SKIP LOCKED")
-        } else {
-            String::new()
-        }
-    }
-
     /// Runs a statement; returns how many rows it changed.
     pub(crate) async fn exec(&mut self, sql: Sql) -> Result<u64> {
-        let statement = self.statement(sql)?;
-        let done = self.conn.execute_raw(statement).await;
-        Ok(self.noted(done)?.rows_affected())
+        self.check()?;
+        let backend = self.store.backend;
+        let done = match &mut self.conn {
+            Open::Pooled(conn) => {
+                let done = conn.execute_raw(statement(backend, sql)).await;
+                done.map(|done| done.rows_affected()).map_err(StoreError::from)
+            }
+            Open::Sqlite(conn) => conn.exec(&sql).await,
+        };
+        self.noted(done)
     }
 
     /// Runs a query; returns the first row.
     pub(crate) async fn row(&mut self, sql: Sql) -> Result<Option<Row>> {
-        let statement = self.statement(sql)?;
-        let found = self.conn.query_one_raw(statement).await;
-        Ok(self.noted(found)?.map(Row))
+        self.check()?;
+        let backend = self.store.backend;
+        let found = match &mut self.conn {
+            Open::Pooled(conn) => {
+                let found = conn.query_one_raw(statement(backend, sql)).await;
+                found.map(|row| row.map(Row::Pooled)).map_err(StoreError::from)
+            }
+            Open::Sqlite(conn) => {
+                let found = conn.rows(&sql, true).await;
+                found.map(|rows| rows.into_iter().next().map(Row::Sqlite))
+            }
+        };
+        self.noted(found)
     }
 
     /// Runs a query; returns its rows, read by `read`.
@@ -244,15 +272,26 @@ impl Tx {
         sql: Sql,
         mut read: impl FnMut(&Row) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let statement = self.statement(sql)?;
-        let found = self.conn.query_all_raw(statement).await;
-        self.noted(found)?.into_iter().map(|row| read(&Row(row))).collect()
+        self.check()?;
+        let backend = self.store.backend;
+        match &mut self.conn {
+            Open::Pooled(conn) => {
+                let found = conn.query_all_raw(statement(backend, sql)).await;
+                let found = self.noted(found.map_err(StoreError::from))?;
+                found.into_iter().map(|row| read(&Row::Pooled(row))).collect()
+            }
+            Open::Sqlite(conn) => {
+                let found = conn.rows(&sql, false).await;
+                let found = self.noted(found)?;
+                found.into_iter().map(|row| read(&Row::Sqlite(row))).collect()
+            }
+        }
     }
 
     /// Remembers a refusal.
-    fn noted<T>(&mut self, answer: Result<T, DbErr>) -> Result<T> {
+    fn noted<T>(&mut self, answer: Result<T>) -> Result<T> {
         self.lost |= answer.is_err();
-        Ok(answer?)
+        answer
     }
 
     /// Runs a query for one number; 0 without a row.
@@ -265,10 +304,37 @@ impl Tx {
         self.row(sql).await?.map_or(Ok(0), |row| row.count("n"))
     }
 
-    fn statement(&self, sql: Sql) -> Result<Statement> {
-        if self.lost {
-            return Err(StoreError::Database(LOST.to_owned()));
+    /// Refuses to go on where the transaction is lost.
+    fn check(&self) -> Result<()> {
+        if self.lost { Err(StoreError::Database(LOST.to_owned())) } else { Ok(()) }
+    }
+}
+
+fn statement(backend: DbBackend, sql: Sql) -> Statement {
+    Statement::from_sql_and_values(backend, sql.text, sql.values)
+}
+
+impl Open {
+    async fn pooled(pool: &DatabaseConnection) -> Result<Self> {
+        Ok(Self::Pooled(pool.begin().await?))
+    }
+
+    async fn commit(self) -> Result<()> {
+        match self {
+            Self::Pooled(conn) => Ok(conn.commit().await?),
+            Self::Sqlite(conn) => conn.commit().await,
         }
-        Ok(Statement::from_sql_and_values(self.store.backend, sql.text, sql.values))
+    }
+
+    async fn roll_back(self) {
+        match self {
+            Self::Pooled(conn) => {
+                if let Err(failure) = conn.rollback().await {
+                    tracing::debug!(error = %failure, "a transaction could not be rolled back in \
+                        words; its connection is closed instead");
+                }
+            }
+            Self::Sqlite(conn) => drop(conn),
+        }
     }
 }

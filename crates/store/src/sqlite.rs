@@ -1,0 +1,413 @@
+//! SQLite, driven where it is called.
+//!
+//! SQLite is a library: a statement about a few rows takes less time than handing it to another
+//! thread and waiting for the answer there. A grant is some hundred statements, and everybody
+//! else who writes waits for the one writer. So statements run on the thread that asks for them,
+//! and only what waits for the disk or takes long goes elsewhere: a commit to a thread that may
+//! wait, and a statement that was slow before has the runtime move its other tasks away first.
+//!
+//! Invariant: a transaction that is not committed is rolled back before its connection is used
+//! again, also where its future was dropped.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use latchkey_domain::Clock;
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, Statement, ToSql,
+    types::{ToSqlOutput, Value as Stored, ValueRef},
+};
+use sea_orm::Value;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+};
+
+use crate::{
+    error::{Result, StoreError},
+    sql::Sql,
+};
+
+/// How many statements a connection keeps prepared.
+const PREPARED: usize = 200;
+
+/// How long statements may run without letting other tasks of the thread go on.
+const TURN: Duration = Duration::from_millis(1);
+
+/// A statement that takes longer is slow.
+const SLOW: Duration = Duration::from_millis(2);
+
+/// How many texts of slow statements are remembered at most.
+const MOST_SLOW: usize = 1000;
+
+/// How long to wait before asking again for a lock that another process holds, and how often.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
+const MOST_TRIES: u32 = 2000;
+
+/// How long a caller waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The connections to one file: one that writes, and some that read.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    writer: Arc<tokio::sync::Mutex<Connection>>,
+    readers: Arc<Readers>,
+    /// How long a writer waits for another process to let go of the file.
+    patience: Duration,
+    pace: Arc<Pace>,
+}
+
+/// Connections that read.
+#[derive(Debug)]
+struct Readers {
+    path: PathBuf,
+    patience: Duration,
+    idle: Mutex<Vec<Connection>>,
+    slots: Arc<Semaphore>,
+}
+
+/// What keeps statements from stopping their thread for long.
+struct Pace {
+    clock: Arc<dyn Clock>,
+    /// Texts of statements that were slow.
+    slow: Mutex<HashSet<String>>,
+}
+
+impl std::fmt::Debug for Pace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pace").finish_non_exhaustive()
+    }
+}
+
+impl Sqlite {
+    /// Opens a file that is there and has its schema, for one writer and so many readers.
+    pub(crate) fn open(
+        path: &Path,
+        readers: u32,
+        patience: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let writer = connect(path, patience)?;
+        let slots = usize::try_from(readers.max(1)).unwrap_or(1);
+        let readers = Readers {
+            path: path.to_owned(),
+            patience,
+            idle: Mutex::default(),
+            slots: Arc::new(Semaphore::new(slots)),
+        };
+        Ok(Self {
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            readers: Arc::new(readers),
+            patience,
+            pace: Arc::new(Pace { clock, slow: Mutex::default() }),
+        })
+    }
+
+    /// Waits for its turn, in the order of asking, and takes the file's write lock.
+    pub(crate) async fn write(&self) -> Result<SqliteTx> {
+        let connection = Arc::clone(&self.writer).lock_owned().await;
+        let mut tries = 1;
+        loop {
+            // Waiting within SQLite would stop the thread.
+            connection.busy_timeout(Duration::ZERO)?;
+            let begun = run(&connection, "BEGIN IMMEDIATE");
+            connection.busy_timeout(self.patience)?;
+            match begun {
+                Ok(()) => return Ok(self.transaction(Held::Writer(connection))),
+                Err(error) if is_busy(&error) && tries < MOST_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Begins to read one unchanging picture of the data.
+    pub(crate) async fn read(&self) -> Result<SqliteTx> {
+        let reader = self.reader().await?;
+        run(reader.connection()?, "BEGIN")?;
+        Ok(self.transaction(Held::Reader(reader)))
+    }
+
+    /// Reads without a transaction around each statement.
+    pub(crate) async fn look(&self) -> Result<SqliteTx> {
+        Ok(self.transaction(Held::Reader(self.reader().await?)))
+    }
+
+    async fn reader(&self) -> Result<Reader> {
+        let slot = Arc::clone(&self.readers.slots).acquire_owned();
+        let slot = tokio::time::timeout(PATIENCE, slot).await.ok().and_then(Result::ok);
+        let busy = || StoreError::Unavailable("no connection came free in time".to_owned());
+        let slot = slot.ok_or_else(busy)?;
+        let idle = lock(&self.readers.idle).pop();
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let connection = connect(&self.readers.path, self.readers.patience)?;
+            connection.execute_batch("PRAGMA query_only = ON")?;
+            connection
+        };
+        Ok(Reader { connection: Some(connection), home: Arc::clone(&self.readers), _slot: slot })
+    }
+
+    fn transaction(&self, connection: Held) -> SqliteTx {
+        let pace = Arc::clone(&self.pace);
+        SqliteTx { connection: Some(connection), turn: pace.clock.monotonic(), pace }
+    }
+
+    /// Waits for the transaction that is writing now, and closes what is idle.
+    pub(crate) async fn close(&self) {
+        drop(self.writer.lock().await);
+        lock(&self.readers.idle).clear();
+    }
+}
+
+fn connect(path: &Path, patience: Duration) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(patience)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+    Ok(connection)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a statement without values or rows.
+fn run(connection: &Connection, text: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(text)?.raw_execute().map(drop)
+}
+
+/// A connection that reads; goes home when dropped.
+#[derive(Debug)]
+struct Reader {
+    connection: Option<Connection>,
+    home: Arc<Readers>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    fn connection(&self) -> Result<&Connection> {
+        self.connection.as_ref().ok_or_else(over)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            lock(&self.home.idle).push(connection);
+        }
+    }
+}
+
+/// Whose connection it is.
+#[derive(Debug)]
+enum Held {
+    Writer(OwnedMutexGuard<Connection>),
+    Reader(Reader),
+}
+
+impl Held {
+    fn connection(&self) -> Result<&Connection> {
+        match self {
+            Self::Writer(connection) => Ok(connection),
+            Self::Reader(reader) => reader.connection(),
+        }
+    }
+}
+
+fn over() -> StoreError {
+    StoreError::Database("the transaction is over".to_owned())
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+/// An open transaction; rolled back when dropped.
+#[derive(Debug)]
+pub(crate) struct SqliteTx {
+    connection: Option<Held>,
+    /// Since when the thread has not been let go.
+    turn: Duration,
+    pace: Arc<Pace>,
+}
+
+impl Drop for SqliteTx {
+    fn drop(&mut self) {
+        if let Some(Ok(connection)) = self.connection.as_ref().map(Held::connection) {
+            roll_back(connection);
+        }
+    }
+}
+
+fn roll_back(connection: &Connection) {
+    // A full disk, or the like, has ended it already.
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a transaction could not be rolled back");
+    }
+}
+
+impl SqliteTx {
+    fn connection(&self) -> Result<&Connection> {
+        self.connection.as_ref().ok_or_else(over)?.connection()
+    }
+
+    /// Lets other tasks of this thread go on, after a while.
+    async fn breathe(&mut self) {
+        if self.pace.clock.monotonic().saturating_sub(self.turn) >= TURN {
+            tokio::task::yield_now().await;
+            self.turn = self.pace.clock.monotonic();
+        }
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(crate) async fn exec(&mut self, sql: &Sql) -> Result<u64> {
+        self.breathe().await;
+        let connection = self.connection()?;
+        self.pace.run(&sql.text, || {
+            let mut statement = prepare(connection, sql)?;
+            let mut rows = statement.raw_query();
+            while rows.next()?.is_some() {}
+            Ok(connection.changes())
+        })
+    }
+
+    /// Runs a query; returns its rows, or the first one only.
+    pub(crate) async fn rows(&mut self, sql: &Sql, first_only: bool) -> Result<Vec<SqliteRow>> {
+        self.breathe().await;
+        let connection = self.connection()?;
+        self.pace.run(&sql.text, || {
+            let mut statement = prepare(connection, sql)?;
+            let names: Arc<[Box<str>]> =
+                statement.column_names().into_iter().map(Box::from).collect();
+            let mut found = Vec::new();
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next()? {
+                let values = (0..names.len())
+                    .map(|at| row.get_ref(at)?.try_into().map_err(rusqlite::Error::from))
+                    .collect::<rusqlite::Result<_>>()?;
+                found.push(SqliteRow { names: Arc::clone(&names), values });
+                if first_only {
+                    break;
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// Makes it last. It may wait for the disk, so a thread that may wait does it.
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        let Some(held) = self.connection.take() else { return Ok(()) };
+        let committed = tokio::task::spawn_blocking(move || {
+            let connection = held.connection()?;
+            let committed = run(connection, "COMMIT");
+            roll_back(connection);
+            Ok(committed?)
+        });
+        committed
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the server is stopping".to_owned())))
+    }
+}
+
+impl Pace {
+    /// Runs a statement. Where one of its text was slow before, the runtime moves the other
+    /// tasks of this thread away first.
+    fn run<T>(&self, text: &str, statement: impl FnOnce() -> Result<T>) -> Result<T> {
+        if lock(&self.slow).contains(text) && is_multi_threaded() {
+            return tokio::task::block_in_place(statement);
+        }
+        let began = self.clock.monotonic();
+        let outcome = statement();
+        if self.clock.monotonic().saturating_sub(began) > SLOW {
+            let mut slow = lock(&self.slow);
+            if slow.len() < MOST_SLOW {
+                slow.insert(text.to_owned());
+            }
+        }
+        outcome
+    }
+}
+
+fn is_multi_threaded() -> bool {
+    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+/// Prepares a statement and binds its values: `$3` is the third, wherever it stands.
+fn prepare<'a>(connection: &'a Connection, sql: &Sql) -> Result<rusqlite::CachedStatement<'a>> {
+    let mut statement = connection.prepare_cached(&sql.text)?;
+    for at in 1..=statement.parameter_count() {
+        let value = value_for(&statement, at, &sql.values).ok_or_else(|| {
+            StoreError::Database(format!("no value for placeholder {at} of a statement"))
+        })?;
+        statement.raw_bind_parameter(at, Bound(value))?;
+    }
+    Ok(statement)
+}
+
+fn value_for<'a>(statement: &Statement<'_>, at: usize, values: &'a [Value]) -> Option<&'a Value> {
+    let number: usize = statement.parameter_name(at)?.strip_prefix('$')?.parse().ok()?;
+    values.get(number.checked_sub(1)?)
+}
+
+/// A value on its way into a statement.
+struct Bound<'a>(&'a Value);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self.0 {
+            Value::Bool(value) => value.map(|value| ValueRef::Integer(i64::from(value))),
+            Value::Int(value) => value.map(|value| ValueRef::Integer(i64::from(value))),
+            Value::BigInt(value) => value.map(ValueRef::Integer),
+            Value::Double(value) => value.map(ValueRef::Real),
+            Value::String(value) => value.as_ref().map(|text| ValueRef::Text(text.as_bytes())),
+            Value::Bytes(value) => value.as_ref().map(|bytes| ValueRef::Blob(bytes)),
+            other => {
+                let kind = format!("a value of this kind is not bound: {other:?}");
+                return Err(rusqlite::Error::ToSqlConversionFailure(kind.into()));
+            }
+        };
+        Ok(ToSqlOutput::Borrowed(value.unwrap_or(ValueRef::Null)))
+    }
+}
+
+/// A row that was read.
+#[derive(Debug)]
+pub(crate) struct SqliteRow {
+    names: Arc<[Box<str>]>,
+    values: Vec<Stored>,
+}
+
+impl SqliteRow {
+    fn value(&self, column: &str) -> Result<&Stored> {
+        let at = self.names.iter().position(|name| &**name == column);
+        let missing = || StoreError::Database(format!("no column {column} in a row"));
+        at.and_then(|at| self.values.get(at)).ok_or_else(missing)
+    }
+
+    pub(crate) fn opt_text(&self, column: &str) -> Result<Option<String>> {
+        match self.value(column)? {
+            Stored::Null => Ok(None),
+            Stored::Text(text) => Ok(Some(text.clone())),
+            _ => Err(StoreError::corrupt(format!("column {column}"))),
+        }
+    }
+
+    pub(crate) fn opt_int(&self, column: &str) -> Result<Option<i64>> {
+        match self.value(column)? {
+            Stored::Null => Ok(None),
+            Stored::Integer(number) => Ok(Some(*number)),
+            _ => Err(StoreError::corrupt(format!("column {column}"))),
+        }
+    }
+}
