@@ -6,13 +6,21 @@
 //! and only what waits for the disk or takes long goes elsewhere: a commit to a thread that may
 //! wait, and a statement that was slow before has the runtime move its other tasks away first.
 //!
-//! Invariant: a transaction that is not committed is rolled back before its connection is used
-//! again, also where its future was dropped.
+//! Writers that queue share a commit: each runs in a savepoint of one transaction of the file,
+//! and whoever finds nobody waiting commits for all. On a disk that takes milliseconds to promise
+//! anything this decides how much a server can do.
+//!
+//! Invariants: what is not committed is undone before its connection is used again, also where
+//! its future was dropped; nobody is answered before the commit that makes his work last; a
+//! savepoint that is undone takes nobody else's work with it.
 
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,7 +32,7 @@ use rusqlite::{
 use sea_orm::Value;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
-    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot},
 };
 
 use crate::{
@@ -48,17 +56,54 @@ const MOST_SLOW: usize = 1000;
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 const MOST_TRIES: u32 = 2000;
 
+/// How many writers share a commit at most, and for how long the first may wait for the others.
+const MOST_TOGETHER: usize = 32;
+const LONGEST_TOGETHER: Duration = Duration::from_millis(25);
+
 /// How long a caller waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The connections to one file: one that writes, and some that read.
 #[derive(Debug)]
 pub(crate) struct Sqlite {
-    writer: Arc<tokio::sync::Mutex<Connection>>,
+    writer: Arc<tokio::sync::Mutex<Writer>>,
+    /// How many wait for their turn to write.
+    queue: Arc<AtomicUsize>,
     readers: Arc<Readers>,
     /// How long a writer waits for another process to let go of the file.
     patience: Duration,
     pace: Arc<Pace>,
+}
+
+/// The connection that writes.
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    /// Whoever is done and waits for the commit.
+    done: Vec<oneshot::Sender<Committed>>,
+    /// When the file's transaction began.
+    since: Duration,
+    /// Whether nothing is written any more.
+    is_closed: bool,
+}
+
+/// How a commit went; the error in words.
+type Committed = std::result::Result<(), Arc<str>>;
+
+/// One that waits for its turn to write.
+struct Queued(Arc<AtomicUsize>);
+
+impl Queued {
+    fn enter(queue: &Arc<AtomicUsize>) -> Self {
+        queue.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(queue))
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Connections that read.
@@ -100,24 +145,47 @@ impl Sqlite {
             slots: Arc::new(Semaphore::new(slots)),
         };
         Ok(Self {
-            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            writer: Arc::new(tokio::sync::Mutex::new(Writer {
+                connection: writer,
+                done: Vec::new(),
+                since: Duration::ZERO,
+                is_closed: false,
+            })),
+            queue: Arc::default(),
             readers: Arc::new(readers),
             patience,
             pace: Arc::new(Pace { clock, slow: Mutex::default() }),
         })
     }
 
-    /// Waits for its turn, in the order of asking, and takes the file's write lock.
+    /// Waits for its turn, in the order of asking, and takes the file's write lock unless those
+    /// before it left it taken.
     pub(crate) async fn write(&self) -> Result<SqliteTx> {
-        let connection = Arc::clone(&self.writer).lock_owned().await;
+        let queued = Queued::enter(&self.queue);
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        drop(queued);
+        if writer.is_closed {
+            return Err(StoreError::Unavailable("the database was closed".to_owned()));
+        }
+        if writer.connection.is_autocommit() {
+            self.begin_to_write(&mut writer.connection).await?;
+            writer.since = self.pace.clock.monotonic();
+        }
+        let begun = run(&writer.connection, "SAVEPOINT one");
+        let transaction = self.transaction(Held::Writer(writer));
+        begun?;
+        Ok(transaction)
+    }
+
+    async fn begin_to_write(&self, connection: &mut Connection) -> Result<()> {
         let mut tries = 1;
         loop {
             // Waiting within SQLite would stop the thread.
             connection.busy_timeout(Duration::ZERO)?;
-            let begun = run(&connection, "BEGIN IMMEDIATE");
+            let begun = run(connection, "BEGIN IMMEDIATE");
             connection.busy_timeout(self.patience)?;
             match begun {
-                Ok(()) => return Ok(self.transaction(Held::Writer(connection))),
+                Ok(()) => return Ok(()),
                 Err(error) if is_busy(&error) && tries < MOST_TRIES => {
                     tries += 1;
                     tokio::time::sleep(ASK_AGAIN).await;
@@ -157,12 +225,23 @@ impl Sqlite {
 
     fn transaction(&self, connection: Held) -> SqliteTx {
         let pace = Arc::clone(&self.pace);
-        SqliteTx { connection: Some(connection), turn: pace.clock.monotonic(), pace }
+        SqliteTx {
+            connection: Some(connection),
+            turn: pace.clock.monotonic(),
+            pace,
+            writer: Arc::clone(&self.writer),
+            queue: Arc::clone(&self.queue),
+        }
     }
 
     /// Waits for the transaction that is writing now, and closes what is idle.
     pub(crate) async fn close(&self) {
-        drop(self.writer.lock().await);
+        self.readers.slots.close();
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        writer.is_closed = true;
+        if let Err(error) = commit_all(writer).await {
+            tracing::error!(%error, "the last commit failed");
+        }
         lock(&self.readers.idle).clear();
     }
 }
@@ -210,14 +289,14 @@ impl Drop for Reader {
 /// Whose connection it is.
 #[derive(Debug)]
 enum Held {
-    Writer(OwnedMutexGuard<Connection>),
+    Writer(OwnedMutexGuard<Writer>),
     Reader(Reader),
 }
 
 impl Held {
     fn connection(&self) -> Result<&Connection> {
         match self {
-            Self::Writer(connection) => Ok(connection),
+            Self::Writer(writer) => Ok(&writer.connection),
             Self::Reader(reader) => reader.connection(),
         }
     }
@@ -238,14 +317,71 @@ pub(crate) struct SqliteTx {
     /// Since when the thread has not been let go.
     turn: Duration,
     pace: Arc<Pace>,
+    writer: Arc<tokio::sync::Mutex<Writer>>,
+    queue: Arc<AtomicUsize>,
 }
 
 impl Drop for SqliteTx {
     fn drop(&mut self) {
-        if let Some(Ok(connection)) = self.connection.as_ref().map(Held::connection) {
-            roll_back(connection);
+        match self.connection.take() {
+            Some(Held::Reader(reader)) => {
+                if let Ok(connection) = reader.connection() {
+                    roll_back(connection);
+                }
+            }
+            Some(Held::Writer(mut writer)) => writer.undo_one(),
+            None => {}
         }
     }
+}
+
+impl Writer {
+    /// Undoes the savepoint. Those that are done before it still wait for their commit, which
+    /// the first of them sees to.
+    fn undo_one(&mut self) {
+        let undone = run(&self.connection, "ROLLBACK TO one")
+            .and_then(|()| run(&self.connection, "RELEASE one"));
+        if self.done.is_empty() {
+            return roll_back(&self.connection);
+        }
+        if undone.is_err() {
+            // A full disk, or the like: SQLite has undone everything.
+            roll_back(&self.connection);
+            self.answer(&Err("what it shared a commit with could not be undone alone".into()));
+        }
+    }
+
+    /// Commits what is open, and tells everybody who waits for it.
+    fn commit(&mut self) -> Committed {
+        let committed = if self.connection.is_autocommit() {
+            // Nothing is open, or SQLite has undone it by itself.
+            Err("the transaction was undone".into())
+        } else {
+            run(&self.connection, "COMMIT").map_err(|error| error.to_string().into())
+        };
+        roll_back(&self.connection);
+        self.answer(&committed);
+        committed
+    }
+
+    fn answer(&mut self, committed: &Committed) {
+        for waiting in self.done.drain(..) {
+            let _ = waiting.send(committed.clone());
+        }
+    }
+}
+
+/// Commits for everybody who is done, if anybody is. It may wait for the disk, so a thread that
+/// may wait does it.
+async fn commit_all(mut writer: OwnedMutexGuard<Writer>) -> Result<()> {
+    if writer.done.is_empty() {
+        return Ok(());
+    }
+    let committed = tokio::task::spawn_blocking(move || writer.commit()).await;
+    committed
+        .map_err(|_| "the server is stopping".into())
+        .and_then(|committed| committed)
+        .map_err(|error: Arc<str>| StoreError::Unavailable(error.to_string()))
 }
 
 fn roll_back(connection: &Connection) {
@@ -305,18 +441,33 @@ impl SqliteTx {
         })
     }
 
-    /// Makes it last. It may wait for the disk, so a thread that may wait does it.
+    /// Makes it last, together with those who wrote just before and after it.
     pub(crate) async fn commit(mut self) -> Result<()> {
-        let Some(held) = self.connection.take() else { return Ok(()) };
-        let committed = tokio::task::spawn_blocking(move || {
-            let connection = held.connection()?;
-            let committed = run(connection, "COMMIT");
-            roll_back(connection);
-            Ok(committed?)
-        });
-        committed
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Unavailable("the server is stopping".to_owned())))
+        let Some(Held::Writer(mut writer)) = self.connection.take() else { return Ok(()) };
+        if let Err(error) = run(&writer.connection, "RELEASE one") {
+            writer.undo_one();
+            return Err(error.into());
+        }
+        let (sender, committed) = oneshot::channel();
+        writer.done.push(sender);
+        let open_for = self.pace.clock.monotonic().saturating_sub(writer.since);
+        let may_wait = writer.done.len() < MOST_TOGETHER && open_for < LONGEST_TOGETHER;
+        if may_wait && self.queue.load(Ordering::SeqCst) > 0 {
+            if writer.done.len() == 1 {
+                // Whoever is waiting now may go away, so somebody sees to the commit in any case.
+                let lock = Arc::clone(&self.writer);
+                tokio::spawn(async move { commit_all(lock.lock_owned().await).await });
+            }
+            drop(writer);
+        } else {
+            // Whether it went well is told to all alike.
+            let _ = commit_all(writer).await;
+        }
+        match committed.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
+            Err(_) => Err(StoreError::Unavailable("the server is stopping".to_owned())),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use latchkey_domain::ids::UserId;
 use latchkey_store::{NewJob, Result, StoreError, Wake};
 use serde_json::json;
@@ -15,6 +16,7 @@ on_both! {
     an_error_undoes_everything,
     a_transaction_in_which_a_statement_was_refused_is_not_committed,
     a_write_dropped_half_way_is_undone_and_the_next_goes_on,
+    writers_side_by_side_are_each_undone_alone,
     a_reader_sees_one_picture_while_others_write,
     a_read_cannot_write,
     writers_of_two_servers_lose_nothing,
@@ -68,6 +70,45 @@ async fn a_write_dropped_half_way_is_undone_and_the_next_goes_on(ground: Ground)
         })
         .await
         .unwrap();
+}
+
+/// Writers that queue may share a commit: one that fails, and one that goes away, take nothing of
+/// the others with them.
+async fn writers_side_by_side_are_each_undone_alone(ground: Ground) {
+    let people: Vec<_> = (0..60)
+        .map(|number| user(ground.now(), ground.rng(), &format!("p{number}@x.org")))
+        .collect();
+    let writing = people.iter().enumerate().map(|(number, person)| {
+        let write = ground.store.write(async move |tx| -> Result<()> {
+            tx.insert_user(person).await?;
+            match number % 4 {
+                1 => Err(StoreError::Conflict { what: "the test" }),
+                2 => tx.insert_user(person).await,
+                3 => {
+                    tokio::task::yield_now().await;
+                    Ok(())
+                }
+                _ => Ok(()),
+            }
+        });
+        async move {
+            if number % 8 == 7 {
+                let patience = Duration::from_millis(u64::try_from(number % 3).unwrap());
+                return tokio::time::timeout(patience, write).await.is_ok_and(|done| done.is_ok());
+            }
+            write.await.is_ok()
+        }
+    });
+    let answers = join_all(writing).await;
+    for (number, (person, stored)) in people.iter().zip(answers).enumerate() {
+        let found = ground.store.read(async |tx| tx.find_user(&person.id).await).await.unwrap();
+        match number % 4 {
+            1 | 2 => assert!(!stored && found.is_none(), "{number}"),
+            // Who went away does not know how it ended.
+            3 if number % 8 == 7 => assert!(!stored || found.is_some(), "{number}"),
+            _ => assert!(stored && found.is_some(), "{number}"),
+        }
+    }
 }
 
 async fn a_reader_sees_one_picture_while_others_write(ground: Ground) {
