@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod clock;
 pub mod faults;
 pub mod flow;
+pub mod form;
 pub mod ids;
 pub mod integration;
 pub mod inventory;

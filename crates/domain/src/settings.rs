@@ -1,7 +1,7 @@
 //! Settings: one row each in the database, with a type, a default and a text that says what it
 //! is for. Unknown keys are refused where they are set.
 
-use crate::{network::Network, people::UnknownWord};
+use crate::{form::parse_form, network::Network, people::UnknownWord, policy::texts::pattern};
 
 /// A setting that can be read and changed by `latchkey admin settings`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,12 @@ pub enum SettingKind {
     Networks,
     /// The address of something that is called over HTTP, or null for none.
     Url,
+    /// A regular expression, or null for none.
+    Pattern,
+    /// A text of at most so many characters, or null for none.
+    Text(usize),
+    /// The questions of a form: see [`crate::form`].
+    Form,
 }
 
 /// Every setting.
@@ -88,6 +94,25 @@ pub const SETTINGS: &[SettingSpec] = &[
         kind: SettingKind::Seconds(0, 86_400),
         about: "How long before its end people are told that their access ends; 0 for never.",
     },
+    SettingSpec {
+        key: "request_custom_fields",
+        default: "[]",
+        kind: SettingKind::Form,
+        about: "Further questions that every request is asked, such as a ticket's number.",
+    },
+    SettingSpec {
+        key: "justification_pattern",
+        default: "null",
+        kind: SettingKind::Pattern,
+        about: "A regular expression that has to be found in every justification that an access \
+                flow requires.",
+    },
+    SettingSpec {
+        key: "justification_hint",
+        default: "null",
+        kind: SettingKind::Text(200),
+        about: "What people are told whose justification does not hold the pattern.",
+    },
 ];
 
 /// Why a setting was refused.
@@ -143,6 +168,23 @@ impl SettingSpec {
                     }),
                 "an address such as https://hooks.example.com/latchkey, or null".to_owned(),
             ),
+            SettingKind::Pattern => {
+                let problem = value.as_str().and_then(|text| pattern(text).err());
+                let expected = match &problem {
+                    Some(problem) => format!("a regular expression ({problem})"),
+                    None => "a regular expression such as OPS-[0-9]+, or null".to_owned(),
+                };
+                (value.is_null() || value.is_string() && problem.is_none(), expected)
+            }
+            SettingKind::Text(longest) => (
+                value.is_null()
+                    || value.as_str().is_some_and(|text| text.chars().count() <= longest),
+                format!("a text of at most {longest} characters, or null"),
+            ),
+            SettingKind::Form => match parse_form(value) {
+                Ok(_) => (true, String::new()),
+                Err(problem) => (false, format!("a list of fields ({problem})")),
+            },
         };
         if holds {
             return Ok(());

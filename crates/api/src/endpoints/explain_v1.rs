@@ -6,7 +6,7 @@ use axum::extract::State;
 use latchkey_app::{
     App,
     explain::{
-        self, AccessExplained, WhoMayAsk, WhyCondition, WhyExpr, WhyFlow, WhyScope, WhySet,
+        self as why, AccessExplained, WhoMayAsk, WhyCondition, WhyExpr, WhyFlow, WhyScope, WhySet,
         WhyTarget, WhyTargetKind, WhyValue,
     },
 };
@@ -14,7 +14,9 @@ use latchkey_domain::flow::ScopeMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{available_access_v1::AvailableEntitlement, references::UserRef};
+use super::{
+    access_requests_v4::explain, available_access_v1::AvailableEntitlement, references::UserRef,
+};
 use crate::{
     ApiState,
     body::Reply,
@@ -39,6 +41,7 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
                 described(op, TAG, "explainAccess", summary)
             }),
         )
+        .api_route("/api/admin/v1/explain/access-requests/{id}", explain::any_route())
         .api_route(
             "/api/admin/v1/explain/who",
             get_with(who, |op| {
@@ -338,7 +341,7 @@ async fn access(
     May(actor, ..): May<ExplainAccess>,
     Query(asked): Query<Asked>,
 ) -> Result<Reply<AccessExplanation>, ApiError> {
-    let explained = explain::explain_access(&app, &actor, &asked.user, &asked.entitlement).await?;
+    let explained = why::explain_access(&app, &actor, &asked.user, &asked.entitlement).await?;
     Ok(Reply(explained.into()))
 }
 
@@ -349,6 +352,6 @@ async fn who(
 ) -> Result<Reply<PageOf<WhoMay>>, ApiError> {
     let entitlement = listing.filters.entitlement.as_deref();
     let entitlement = entitlement.ok_or_else(|| ApiError::field("entitlement", "is required"))?;
-    let page = explain::who_may_ask(&app, &actor, entitlement, &listing.page).await?;
+    let page = why::who_may_ask(&app, &actor, entitlement, &listing.page).await?;
     Ok(listing.reply(page, WhoMay::from))
 }

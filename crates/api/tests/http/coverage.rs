@@ -341,6 +341,7 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
         ("/api/v1/access-flows", id_of(readers)),
         ("/api/user/v1/delegated-access-requests", id_of(&delegated)),
         ("/api/admin/v1/access-requests", id_of(&asked)),
+        ("/api/admin/v1/explain/access-requests", id_of(&asked)),
         ("/api/admin/v1/groups", id_of(&group)),
         (reports, id_of(&report)),
         ("/api/user/v4/access-requests", id_of(&asked)),

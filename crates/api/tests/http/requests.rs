@@ -1,5 +1,6 @@
 //! From asking to the end of access, over HTTP alone.
 
+use latchkey_app::{Actor, settings::set_setting};
 use serde_json::{Value, json};
 
 use crate::ground::{Answer, CANARY, Ground, flow};
@@ -303,6 +304,59 @@ async fn a_dry_run_says_what_would_be_and_stores_nothing() {
     body.as_object_mut().unwrap().remove("duration_in_sec");
     story.ground.post(&story.bob, REQUESTS, body).await.refused(403, "NoMatchingFlow");
     assert_eq!(story.ground.get(&story.ana, REQUESTS).await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_dry_run_names_what_the_form_still_wants() {
+    let story = Story::new(Some("bob")).await;
+    let shell = Actor::command_line();
+    for (key, value) in [
+        (
+            "request_custom_fields",
+            json!([
+                {"id": "ticket", "type": "TEXT", "label": "Ticket", "required": true},
+            ]),
+        ),
+        ("justification_pattern", json!("OPS-[0-9]+")),
+    ] {
+        set_setting(&story.ground.app, &shell, key, value).await.unwrap();
+    }
+    let mut body = story.body("orders").await;
+    let path = format!("{REQUESTS}/dry-run");
+    let run = story.ground.post(&story.ana, &path, body.clone()).await.ok();
+    assert_eq!(run["justification_missing"], false, "the flow asks for none");
+    assert_eq!(run["missing_fields"][0]["field"], "custom_fields.ticket");
+    story.ground.post(&story.ana, REQUESTS, body.clone()).await.refuses("custom_fields.ticket");
+    body["custom_fields"] = json!({"ticket": "OPS-1"});
+    let run = story.ground.post(&story.ana, &path, body.clone()).await.ok();
+    assert_eq!(run["missing_fields"], json!([]));
+    story.ground.post(&story.ana, REQUESTS, body).await.ok();
+    // Who files for somebody by the oldest path has no form.
+    let body = story.body_v3("orders").await;
+    story.ground.post(&story.ground.admin, "/api/v3/access-requests", body).await.ok();
+}
+
+#[tokio::test]
+async fn a_stored_request_is_explained_to_its_people_and_to_viewers() {
+    let story = Story::new(Some("bob")).await;
+    let asked = story.ask("orders").await;
+    let own = format!("{REQUESTS}/{}/explain", id_of(&asked));
+    let why = story.ground.get(&story.ana, &own).await.ok();
+    assert_eq!((&why["number"], &why["status"]), (&json!("AR-1"), &json!("Pending")));
+    assert_eq!(why["governed_by"]["name"], "readers");
+    assert_eq!(why["governed_by"]["now"], "same");
+    assert_eq!(why["entitlements"][0]["flow_name"], "readers");
+    assert_eq!(why["entitlements"][0]["entitlement"]["resource"]["name"], "orders");
+    assert_eq!(why["waiting_for"]["approvers"][0]["source_id"], "bob@example.com");
+    assert_eq!(why["no_longer_allowed"], Value::Null);
+    story.ground.get(&story.bob, &own).await.refused(404, "NotFound");
+    let any = format!("/api/admin/v1/explain/access-requests/{}", id_of(&asked));
+    story.ground.get(&story.bob, &any).await.refused(403, "Forbidden");
+    assert_eq!(story.ground.get(&story.ground.admin, &any).await.ok(), why);
+    let by_number = "/api/admin/v1/explain/access-requests/AR-1";
+    assert_eq!(story.ground.get(&story.ground.admin, by_number).await.ok(), why);
+    let unknown = "/api/admin/v1/explain/access-requests/AR-9";
+    story.ground.get(&story.ground.admin, unknown).await.refused(404, "NotFound");
 }
 
 #[tokio::test]

@@ -10,14 +10,12 @@ use latchkey_domain::{
     flow::AccessFlow,
     ids::{IntegrationId, PermissionId, RequestId, ResourceId, UnitId, UserId},
     inventory::Entitlement,
-    people::User,
     policy::{
         digest,
         ends::{check_duration, granted_duration},
-        explanation::Explanation,
+        owners::Owners,
         selection::{Asking, Part, Preference, Refusal, Split, split},
         targets::is_grantable,
-        texts::{TextProblem, check_justification},
     },
     request::{AccessRequest, RequestState, RequestUnit, UnitState},
     settings::SettingSpec,
@@ -26,8 +24,9 @@ use latchkey_store::{NewJob, Tx, Wake};
 use serde_json::json;
 
 use super::{
-    approvers::{Parties, people_to_ask},
+    approvers::Parties,
     escalating::{plan_escalation, tell_while_stuck},
+    form::{Form, refuse_justification},
     owners::owners_of_resources,
     people::{Person, grantee_of},
     reading::find_own,
@@ -66,37 +65,6 @@ pub struct RequestAccess {
     pub custom_fields: BTreeMap<String, String>,
     /// Id or e-mail of the person it is for; the caller when absent.
     pub grantee: Option<String>,
-}
-
-/// What a request would come to.
-#[derive(Debug, Clone)]
-pub struct DryRun {
-    /// One part for each request that would be made.
-    pub parts: Vec<DryRunPart>,
-    /// Why nothing would be made, if so.
-    pub refusal: Option<Refusal>,
-    /// Whether a justification is missing.
-    pub justification_missing: bool,
-    /// How each entitlement came to its flow, in the order in which they were asked for; cut to
-    /// what the requestor may see.
-    pub explanations: Vec<Explanation>,
-}
-
-/// One request that would be made.
-#[derive(Debug, Clone)]
-pub struct DryRunPart {
-    /// The governing flow's name.
-    pub flow_name: String,
-    /// Places of its entitlements in the list that was asked for.
-    pub entitlements: Vec<usize>,
-    /// The length of the grant in seconds; `None` until revoked.
-    pub duration_sec: Option<i64>,
-    /// When access would end if it began now.
-    pub ends_at: Option<Timestamp>,
-    /// Whether somebody has to agree.
-    pub needs_approval: bool,
-    /// Who would be asked.
-    pub asked: Vec<User>,
 }
 
 /// Files a request for the caller or, where a flow allows it, for somebody else: one request for
@@ -176,55 +144,6 @@ async fn asked_before(
     Ok((None, units.map(|unit| (unit.resource_id, unit.permission_id)).collect()))
 }
 
-/// What [`request_access`] would answer, without storing anything.
-pub async fn dry_run_request(
-    app: &App,
-    actor: &Actor,
-    command: RequestAccess,
-) -> Result<DryRun, AppError> {
-    actor.require(Operation::DryRunRequest)?;
-    check_command(&command)?;
-    app.store()
-        .read(async |tx: &mut Tx| -> Result<DryRun, AppError> {
-            let asked = Asked::read(tx, actor, &command, false).await?;
-            let now = tx.now();
-            let split = asked.split(now, &command);
-            let mut dry_run = DryRun {
-                parts: Vec::new(),
-                refusal: split.refusal(),
-                justification_missing: false,
-                explanations: split
-                    .explanations
-                    .iter()
-                    .map(|explanation| explanation.clone().for_requestor())
-                    .collect(),
-            };
-            for part in &split.parts {
-                let policy = &part.flow.policy;
-                let text = command.justification.as_deref();
-                dry_run.justification_missing |=
-                    check_justification(policy, text, false) == Err(TextProblem::Missing);
-                let duration_sec = granted_duration(policy, command.duration_sec);
-                let ends_at = latchkey_domain::policy::ends::fix_end(
-                    now,
-                    duration_sec,
-                    policy.timeframe.as_ref(),
-                )
-                .map_err(AppError::internal)?;
-                dry_run.parts.push(DryRunPart {
-                    flow_name: part.flow.name.clone(),
-                    entitlements: part.entitlements.clone(),
-                    duration_sec,
-                    ends_at,
-                    needs_approval: policy.approver_policy.is_some(),
-                    asked: asked.people_to_ask(tx, part).await?,
-                });
-            }
-            Ok(dry_run)
-        })
-        .await
-}
-
 /// The circumstances of a call that files requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Filing<'a> {
@@ -238,7 +157,7 @@ pub(super) struct Filing<'a> {
 
 /// What was asked, with everything that deciding about it needs. Asked through a bundle, the
 /// entitlements are the bundle's now, and stay so in the request.
-struct Asked {
+pub(super) struct Asked {
     bundle: Option<Bundle>,
     contents: Contents,
     requestor: Person,
@@ -250,7 +169,8 @@ struct Asked {
 }
 
 impl Asked {
-    async fn read(
+    /// Reads it; 400 where something that was asked for does not exist.
+    pub(super) async fn read(
         tx: &mut Tx,
         actor: &Actor,
         command: &RequestAccess,
@@ -291,35 +211,37 @@ impl Asked {
         if self.as_grantee { &self.grantee } else { &self.requestor }
     }
 
-    fn parties(&self) -> Parties<'_> {
+    /// Who it is about.
+    pub(super) fn parties(&self) -> Parties<'_> {
         Parties { requestor: &self.requestor, asker: self.asker(), grantee: &self.grantee }
     }
 
-    /// Who would be asked about one part.
-    async fn people_to_ask(&self, tx: &mut Tx, part: &Part<'_>) -> Result<Vec<User>, AppError> {
-        let policy = &part.flow.policy;
+    /// Who owns what one part is about, if its flow asks owners.
+    pub(super) async fn owners_of(&self, tx: &mut Tx, part: &Part<'_>) -> Result<Owners, AppError> {
         let asked = part.entitlements.iter().filter_map(|place| self.entitlements.get(*place));
         let resources = asked.map(|entitlement| &entitlement.resource);
-        let owners = owners_of_resources(tx, policy, resources).await?;
-        Ok(people_to_ask(tx, policy, 0, self.parties(), &owners).await?.people)
+        owners_of_resources(tx, &part.flow.policy, resources).await
     }
 
-    fn split(&self, now: Timestamp, command: &RequestAccess) -> Split<'_> {
+    /// One part for each flow that governs any of it.
+    pub(super) fn split(&self, now: Timestamp, command: &RequestAccess) -> Split<'_> {
         let asking = Asking {
             requestor: self.asker().facts(),
             grantee: self.grantee.facts(),
             bundle: self.bundle.as_ref().map(|bundle| &bundle.id),
             contents: &self.contents,
             duration_sec: command.duration_sec,
-            break_glass: command
-                .custom_fields
-                .get(BREAK_GLASS_FIELD)
-                .is_some_and(|word| word == "true"),
+            break_glass: names_emergency(&command.custom_fields),
             now,
             preference: self.preference,
         };
         split(&self.flows, &asking, &self.entitlements)
     }
+}
+
+/// Whether the answers name an emergency.
+pub(crate) fn names_emergency(answers: &BTreeMap<String, String>) -> bool {
+    answers.get(BREAK_GLASS_FIELD).is_some_and(|word| word == "true")
 }
 
 async fn find_bundle(tx: &mut Tx, reference: &str) -> Result<Bundle, AppError> {
@@ -386,16 +308,18 @@ pub(super) async fn file(
     if filing.undivided && split.parts.len() > 1 {
         return Err(refuse_divided(&split));
     }
+    let form = Form::read(tx).await?;
+    // Who files for somebody by the oldest paths has no form to fill in.
+    let has_form = filing.again.is_some() || !filing.as_grantee;
+    let missing = form.missing_answers(command, has_form);
+    if !missing.is_empty() {
+        return Err(AppError::invalid_fields(missing));
+    }
     hold_what_it_rests_on(tx, &asked, &split).await?;
     let mut filed = Vec::with_capacity(split.parts.len());
     for part in &split.parts {
-        let text = command.justification.as_deref();
-        check_justification(&part.flow.policy, text, filing.again.is_some()).map_err(
-            |problem| {
-                AppError::refused(codes::JUSTIFICATION_REQUIRED, problem.to_string())
-                    .with_field("justification", problem.to_string())
-            },
-        )?;
+        form.check_justification(&part.flow.policy, command, filing.again.is_some())
+            .map_err(|problem| refuse_justification(&problem))?;
         let (request, units) = draft(now, app, &asked, command, part);
         filed.push(store(tx, app, actor, &asked, request, units, filing.again).await?);
     }

@@ -2,10 +2,13 @@
 
 mod approvers;
 mod deciding;
+mod dry_run;
 mod ending;
 mod escalating;
+mod explaining;
 mod extending;
 mod filing;
+mod form;
 mod office;
 mod overview;
 mod owners;
@@ -21,9 +24,14 @@ pub(crate) use escalating::escalate;
 pub(crate) use reading::{find_by_reference, number_of};
 pub(crate) use view::{by_request, view as read_view};
 
+pub use dry_run::{DryRun, DryRunPart, LaterTier, OpenWindow, dry_run_request};
 pub use ending::revoke_request;
+pub use explaining::{
+    EntitlementExplained, FlowNow, RequestExplained, WaitingFor, explain_own_request,
+    explain_request,
+};
 pub use extending::extend_request;
-pub use filing::{DryRun, RequestAccess, dry_run_request, request_access, request_again};
+pub use filing::{RequestAccess, request_access, request_again};
 pub use office::{
     OfficeQuery, ReceiptView, RequestForUser, RequestSummary, get_request, list_receipts,
     list_requests, request_access_for, revoke_requests,

@@ -21,7 +21,7 @@ use super::{
 use crate::{contents::Contents, error::AppError};
 
 /// The rows that decide, as they are now.
-pub(super) struct SeenAgain {
+pub(crate) struct SeenAgain {
     current: Option<AccessFlow>,
     contents: Contents,
     entitlements: Vec<Entitlement>,
@@ -34,7 +34,7 @@ pub(super) struct SeenAgain {
 
 impl SeenAgain {
     /// Reads them.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         tx: &mut Tx,
         request: &AccessRequest,
         units: &[RequestUnit],
@@ -62,7 +62,7 @@ impl SeenAgain {
     }
 
     /// The same as policy takes it.
-    pub(super) fn facts<'a>(
+    pub(crate) fn facts<'a>(
         &'a self,
         request: &'a AccessRequest,
         now: Timestamp,
@@ -86,8 +86,13 @@ impl SeenAgain {
         })
     }
 
+    /// The entitlements as they are now; those that are gone are left out.
+    pub(crate) fn entitlements(&self) -> &[Entitlement] {
+        &self.entitlements
+    }
+
     /// The decisions so far, by people as they are now.
-    pub(super) fn given(&self) -> Vec<Given<'_>> {
+    pub(crate) fn given(&self) -> Vec<Given<'_>> {
         self.approvals
             .iter()
             .filter_map(|approval| {

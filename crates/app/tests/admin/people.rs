@@ -8,7 +8,7 @@ use latchkey_app::{
     users::{CreateUser, UsersQuery, create_user, disable_user, get_user, list_users},
     wildcard::text_match,
 };
-use latchkey_domain::people::Role;
+use latchkey_domain::{people::Role, settings::SETTINGS};
 use serde_json::json;
 
 use crate::office::{fields_of, first_admin, kind_of, person, records_of, somebody_with};
@@ -145,7 +145,7 @@ both_databases! {
 
     async fn settings_are_checked_before_they_are_kept(ground) {
         let admin = first_admin(ground).await;
-        assert_eq!(list_settings(&ground.app, &admin).await.unwrap().len(), 9);
+        assert_eq!(list_settings(&ground.app, &admin).await.unwrap().len(), SETTINGS.len());
         let key = "approval_expiry_sec";
         assert_eq!(get_setting(&ground.app, &admin, key).await.unwrap().value, json!(86400));
         for bad in [json!(1), json!("an hour"), json!(1e18), json!(null)] {

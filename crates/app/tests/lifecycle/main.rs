@@ -11,6 +11,7 @@ mod deciding;
 mod delivery;
 mod ending;
 mod escalating;
+mod explaining;
 mod extending;
 mod granting;
 mod notifications;

@@ -112,6 +112,47 @@ impl Explanation {
     }
 }
 
+impl Reason {
+    /// A word for programs; it never changes its meaning.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Inactive => "Inactive",
+            Self::PersonDisabled => "PersonDisabled",
+            Self::Requestor => "Requestor",
+            Self::Grantee => "Grantee",
+            Self::BreakGlassNotAsked => "BreakGlassNotAsked",
+            Self::NotThisBundle => "NotThisBundle",
+            Self::Target => "Target",
+            Self::Unbuilt(_) => "Unbuilt",
+            Self::NotSelfServe => "NotSelfServe",
+            Self::Closed { .. } => "Closed",
+            Self::TooLong { .. } => "TooLong",
+            Self::ClosedAndTooLong { .. } => "ClosedAndTooLong",
+            Self::Outranked(_) => "Outranked",
+        }
+    }
+
+    /// When the flow's timeframe opens, if it is closed and opens in the next weeks.
+    pub fn next_opening(&self) -> Option<Timestamp> {
+        match self {
+            Self::Closed { next_opening } | Self::ClosedAndTooLong { next_opening, .. } => {
+                *next_opening
+            }
+            _ => None,
+        }
+    }
+
+    /// The longest grant that the flow allows, in seconds, if it is too short.
+    pub fn longest_sec(&self) -> Option<i64> {
+        match self {
+            Self::TooLong { longest_sec } | Self::ClosedAndTooLong { longest_sec, .. } => {
+                Some(*longest_sec)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

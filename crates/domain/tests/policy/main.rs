@@ -14,6 +14,7 @@ mod deciding;
 mod digest;
 mod ends;
 mod extensions;
+mod form;
 mod grantees;
 mod matching;
 mod owners;

@@ -1,6 +1,8 @@
 //! Justifications and reasons.
 
-use latchkey_domain::policy::texts::{TextProblem, check_justification, check_reason};
+use latchkey_domain::policy::texts::{
+    JustificationProblem, JustificationRule, TextProblem, check_justification, check_reason,
+};
 
 use crate::builders::policy;
 
@@ -28,4 +30,26 @@ fn asking_again_can_need_its_own_justification() {
     again.settings.require_justification_on_request_again = true;
     assert_eq!(check_justification(&again, None, false), Ok(()));
     assert_eq!(check_justification(&again, None, true), Err(TextProblem::Missing));
+}
+
+#[test]
+fn a_pattern_binds_where_a_justification_is_required_and_nowhere_else() {
+    let mut asks = policy();
+    asks.settings.justification_required = true;
+    let rule = JustificationRule::new(Some("OPS-[0-9]+"), Some("Name the ticket.")).unwrap();
+    let hint = Some("Name the ticket.".to_owned());
+    let problem = JustificationProblem::Pattern { hint };
+    assert_eq!(problem.to_string(), "Name the ticket.");
+    assert_eq!(rule.check(&asks, Some("because"), false), Err(problem));
+    assert_eq!(rule.check(&asks, Some("see OPS-7"), false), Ok(()));
+    assert_eq!(rule.check(&asks, None, false), Err(TextProblem::Missing.into()));
+    assert_eq!(rule.check(&policy(), Some("because"), false), Ok(()));
+    assert_eq!(JustificationRule::default().check(&asks, Some("because"), false), Ok(()));
+}
+
+#[test]
+fn a_pattern_that_is_wrong_or_huge_is_refused() {
+    for wrong in ["(", "[z-a]", "a{1000}{1000}{1000}", "(?<x>a)\\k<x>"] {
+        assert!(JustificationRule::new(Some(wrong), None).is_err(), "{wrong}");
+    }
 }

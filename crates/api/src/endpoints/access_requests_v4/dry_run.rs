@@ -4,13 +4,13 @@
 use aide::axum::routing::{ApiMethodRouter, post_with};
 use axum::extract::State;
 use latchkey_app::{App, requests};
-use latchkey_domain::policy::{
-    explanation::Explanation as Explained, selection::Refusal as Refused,
-};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::wire::AccessRequestCreate;
+use super::{
+    choice::{LaterApprovers, OpenTimeframe, PassedOver, Refusal, taken_apart},
+    wire::AccessRequestCreate,
+};
 use crate::{
     ApiState,
     body::{Body, Reply},
@@ -35,11 +35,22 @@ struct DryRun {
     requests: Vec<WouldBeRequest>,
     /// Why nothing would be filed; null otherwise.
     refusal: Option<Refusal>,
-    /// Whether a flow asks for a justification and none was sent.
+    /// Whether the justification is missing, or is not what is asked for.
     justification_missing: bool,
+    /// Members that are missing, or are not what is asked for; filing would be refused for them.
+    missing_fields: Vec<MissingField>,
     /// How each entitlement came to its flow, in the order in which they were sent. Holds only
-    /// flows whose requestor conditions the caller meets.
+    /// flows whose requestor conditions the caller meets, unless the caller may see all flows.
     explanations: Vec<Explanation>,
+}
+
+/// A member that is missing, or is not what is asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MissingField {
+    /// The member: `justification` or `custom_fields.ID`.
+    field: String,
+    /// What is asked for.
+    message: String,
 }
 
 /// One request that would be filed.
@@ -53,24 +64,18 @@ struct WouldBeRequest {
     duration_in_sec: Option<i32>,
     /// When access would end if it began now.
     ends_at: Option<Timestamp>,
+    /// The flow's timeframe; null if it has none.
+    timeframe: Option<OpenTimeframe>,
+    /// Whether the flow is one for emergencies.
+    break_glass: bool,
     /// Whether somebody has to agree.
     needs_approval: bool,
     /// Who would be asked.
     approvers: Vec<UserRef>,
-}
-
-/// Why nothing would be filed.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "DryRunRefusal")]
-struct Refusal {
-    /// The code that filing would be refused with.
-    code: &'static str,
-    /// What stands in the way.
-    message: String,
-    /// With `DurationTooLong`: the longest allowed.
-    longest_duration_in_sec: Option<i32>,
-    /// With `OutsideTimeframe`: when it would be allowed.
-    next_opening: Option<Timestamp>,
+    /// Why they could not approve it, or not by every group; null if nothing is in the way.
+    approval_trouble: Option<String>,
+    /// Who would be asked later, if nobody decides.
+    escalation: Vec<LaterApprovers>,
 }
 
 /// How one entitlement came to its flow.
@@ -79,73 +84,48 @@ struct Refusal {
 struct Explanation {
     /// The governing flow's name; null if there is none.
     flow_name: Option<String>,
+    /// Why there is none.
+    refusal: Option<Refusal>,
     /// Other flows, each with the first thing that stood in its way.
     passed_over: Vec<PassedOver>,
 }
 
-/// A flow that does not govern.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "DryRunPassedOver")]
-struct PassedOver {
-    /// The flow's name.
-    flow_name: String,
-    /// The first thing that stood in its way.
-    reason: String,
-}
-
 impl From<requests::DryRun> for DryRun {
     fn from(run: requests::DryRun) -> Self {
-        let parts = run.parts.into_iter().map(|part| WouldBeRequest {
-            flow_name: part.flow_name,
-            entitlements: places(part.entitlements),
-            duration_in_sec: part.duration_sec.map(seconds32),
-            ends_at: part.ends_at.map(Into::into),
-            needs_approval: part.needs_approval,
-            approvers: part.asked.iter().map(Into::into).collect(),
+        let missing = run.missing.into_iter();
+        let missing_fields: Vec<MissingField> =
+            missing.map(|one| MissingField { field: one.field, message: one.message }).collect();
+        let refused = run.refused;
+        let explained = run.explanations.into_iter().enumerate().map(|(place, explanation)| {
+            let refusal = refused.iter().find(|(at, _)| *at == place);
+            let (flow_name, passed_over) = taken_apart(explanation);
+            let refusal = refusal.map(|(_, refusal)| refusal.clone().into());
+            Explanation { flow_name, refusal, passed_over }
         });
         Self {
-            requests: parts.collect(),
+            requests: run.parts.into_iter().map(WouldBeRequest::from).collect(),
             refusal: run.refusal.map(Into::into),
-            justification_missing: run.justification_missing,
-            explanations: run.explanations.into_iter().map(Into::into).collect(),
+            justification_missing: missing_fields.iter().any(|one| one.field == "justification"),
+            missing_fields,
+            explanations: explained.collect(),
         }
     }
 }
 
-fn places(places: Vec<usize>) -> Vec<u32> {
-    places.into_iter().filter_map(|place| u32::try_from(place).ok()).collect()
-}
-
-impl From<Refused> for Refusal {
-    fn from(refusal: Refused) -> Self {
-        let message = refusal.to_string();
-        let (code, longest, next_opening) = match refusal {
-            Refused::DurationTooLong { longest_sec } => {
-                ("DurationTooLong", Some(longest_sec), None)
-            }
-            Refused::OutsideTimeframe { next_opening } => ("OutsideTimeframe", None, next_opening),
-            Refused::NoMatchingFlow { .. } => ("NoMatchingFlow", None, None),
-        };
+impl From<requests::DryRunPart> for WouldBeRequest {
+    fn from(part: requests::DryRunPart) -> Self {
+        let places = part.entitlements.into_iter();
         Self {
-            code,
-            message,
-            longest_duration_in_sec: longest.map(seconds32),
-            next_opening: next_opening.map(Into::into),
-        }
-    }
-}
-
-impl From<Explained> for Explanation {
-    fn from(explained: Explained) -> Self {
-        let others = explained.passed_over.into_iter();
-        Self {
-            flow_name: explained.chosen.map(|flow| flow.flow_name),
-            passed_over: others
-                .map(|flow| PassedOver {
-                    reason: flow.reason.to_string(),
-                    flow_name: flow.flow_name,
-                })
-                .collect(),
+            flow_name: part.flow_name,
+            entitlements: places.filter_map(|place| u32::try_from(place).ok()).collect(),
+            duration_in_sec: part.duration_sec.map(seconds32),
+            ends_at: part.ends_at.map(Into::into),
+            timeframe: part.window.map(Into::into),
+            break_glass: part.break_glass,
+            needs_approval: part.needs_approval,
+            approvers: part.asked.iter().map(Into::into).collect(),
+            approval_trouble: part.trouble.filter(|_| part.needs_approval),
+            escalation: part.tiers.into_iter().map(Into::into).collect(),
         }
     }
 }

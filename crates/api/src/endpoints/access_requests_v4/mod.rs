@@ -1,7 +1,9 @@
 //! `/api/user/v4/access-requests`: asking for access and following it. The answer to asking is
 //! an array, one request for each governing flow.
 
+pub(crate) mod choice;
 mod dry_run;
+pub(super) mod explain;
 pub(super) mod wire;
 
 use std::collections::BTreeMap;
@@ -49,6 +51,7 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
                 described(op, TAG, "getAccessRequestV4", summary)
             }),
         )
+        .api_route(&path("/{id}/explain"), explain::route())
         .api_route(
             &path("/{id}/entitlements"),
             get_with(entitlements, |op| {
