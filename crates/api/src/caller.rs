@@ -52,6 +52,7 @@ uses! {
     ReadUsers ManageIdentityAttributes ReadGroups ManageGroups ReadFlows ManageFlows
     ReadBundles ManageBundles
     ReadAccessScopes ManageAccessScopes PreviewAccessScope CompleteAccessScope ExplainAccess
+    TryPolicy
     ReadConnectors ManageConnectors
     ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags
     ReadAvailableAccess RequestAccess DryRunRequest

@@ -101,6 +101,17 @@ impl ApiError {
         self
     }
 
+    /// The refused inputs, in the app's own form; of the whole where none is named.
+    pub(crate) fn refused_inputs(self) -> Vec<latchkey_app::FieldError> {
+        let named = self.errors.into_iter();
+        let mut named: Vec<_> =
+            named.map(|one| latchkey_app::FieldError::new(one.field, one.message)).collect();
+        if named.is_empty() {
+            named.push(latchkey_app::FieldError::new("", self.message));
+        }
+        named
+    }
+
     /// The HTTP status.
     #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {

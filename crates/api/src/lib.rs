@@ -17,6 +17,7 @@ mod endpoints;
 mod error;
 mod file;
 mod paging;
+pub mod policy_document;
 mod query;
 mod router;
 mod streaming;

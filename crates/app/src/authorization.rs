@@ -124,6 +124,8 @@ operations! {
     CompleteAccessScope: Admin, ANY_ROLE, Read;
     /// See why somebody may ask for something, and who may.
     ExplainAccess: Admin, ANY_ROLE, Read;
+    /// See what a change of policy would do.
+    TryPolicy: Admin, ANY_ROLE, Read;
     /// List and read connectors.
     ReadConnectors: Admin, ANY_ROLE, Read;
     /// Rename and delete connectors.

@@ -58,6 +58,7 @@ pub mod texts;
 pub mod tokens;
 mod trail;
 pub mod users;
+pub mod what_if;
 pub mod wildcard;
 
 pub use actor::{Actor, ConnectorActor};

@@ -91,17 +91,7 @@ impl Index {
 
     /// Puts other rules in place.
     pub fn set_rules(&self, rules: Rules) {
-        self.change(|next| {
-            let policy = Arc::new(Policy::new(rules, Some(&next.policy)));
-            next.held = next
-                .held
-                .iter()
-                .map(|(id, held)| {
-                    (id.clone(), Arc::new(Held::new(&held.segment, &policy, Some(held))))
-                })
-                .collect();
-            next.policy = policy;
-        });
+        self.change(|next| *next = next.with_rules(rules));
     }
 
     /// The version of each integration that is indexed: what to compare with the database's.
@@ -117,6 +107,16 @@ impl Index {
 }
 
 impl Snapshot {
+    /// The same inventory under other rules: what would be, if they were in place.
+    #[must_use]
+    pub fn with_rules(&self, rules: Rules) -> Self {
+        let policy = Arc::new(Policy::new(rules, Some(&self.policy)));
+        let held = self.held.iter().map(|(id, held)| {
+            (id.clone(), Arc::new(Held::new(&held.segment, &policy, Some(held))))
+        });
+        Self { held: held.collect(), policy }
+    }
+
     fn put(&mut self, segment: Segment) -> bool {
         let id = segment.integration_id().clone();
         let before = self.held.get(&id);

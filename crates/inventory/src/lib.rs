@@ -10,6 +10,7 @@ mod available;
 mod bits;
 mod classes;
 mod columns;
+mod comparison;
 mod decision;
 mod explain;
 mod facts;
@@ -33,6 +34,7 @@ mod texts;
 mod walk;
 
 pub use available::{Available, Facet, Filter, TextFilter};
+pub use comparison::{Comparison, Difference};
 pub use decision::{Directory, EntitlementRef};
 pub use explain::{
     WhyCondition, WhyExpr, WhyFlow, WhyScope, WhySet, WhyTarget, WhyTargetKind, WhyValue,

@@ -248,6 +248,23 @@ impl Policy {
         }
     }
 
+    /// What it was made from.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// These flows by themselves, whoever may use them; those that govern nothing are left out.
+    pub fn flows_alone<'i>(&self, ids: impl IntoIterator<Item = &'i FlowId>) -> PersonFlows {
+        let mut alone = self.no_flows();
+        for id in ids {
+            let Some(number) = self.by_id.get(id) else { continue };
+            if self.flow(*number).is_some_and(can_govern) {
+                self.give(&mut alone, *number);
+            }
+        }
+        alone
+    }
+
     /// Every flow, in the order in which they were given.
     pub fn flows(&self) -> &[AccessFlow] {
         &self.rules.flows
@@ -299,11 +316,7 @@ impl Policy {
     }
 
     fn work_out(&self, requestor: PersonFacts<'_>, grantee: PersonFacts<'_>) -> PersonFlows {
-        let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
-        let mut own = PersonFlows {
-            flows: Bits::none(count(self.rules.flows.len())),
-            grants: Bits::none(count(self.grants.len())),
-        };
+        let mut own = self.no_flows();
         if !requestor.user.is_active() || !grantee.user.is_active() {
             return own;
         }
@@ -313,12 +326,25 @@ impl Policy {
                     .flow(*number)
                     .is_some_and(|flow| may_ask_for(&flow.policy, requestor, grantee));
                 if is_theirs {
-                    own.flows.insert(*number);
-                    self.grants_of_flow.get(*number).iter().for_each(|one| own.grants.insert(*one));
+                    self.give(&mut own, *number);
                 }
             }
         }
         own
+    }
+
+    fn no_flows(&self) -> PersonFlows {
+        let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        PersonFlows {
+            flows: Bits::none(count(self.rules.flows.len())),
+            grants: Bits::none(count(self.grants.len())),
+        }
+    }
+
+    /// Adds a flow, with what it gives.
+    fn give(&self, flows: &mut PersonFlows, number: u32) {
+        flows.flows.insert(number);
+        self.grants_of_flow.get(number).iter().for_each(|one| flows.grants.insert(*one));
     }
 
     pub(crate) fn grants_of_reach(&self, reach: u32) -> &[u32] {

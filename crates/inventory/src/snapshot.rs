@@ -5,9 +5,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use latchkey_aql::Subject;
 use latchkey_domain::{
-    ids::{IntegrationId, PermissionId, ResourceId},
+    bundle::BundleTarget,
+    ids::{AccessScopeId, BundleId, IntegrationId, PermissionId, ResourceId},
     inventory::{Entitlement, Permission, Resource},
+    policy::targets::Contents,
 };
 
 use crate::{classes::Classes, giving::Giving, policy::Policy, segment::Segment};
@@ -75,6 +78,21 @@ pub(crate) struct Found<'s> {
     pub(crate) part: usize,
     pub(crate) row: u32,
     pub(crate) slot: usize,
+}
+
+/// What bundles and access scopes hold by this snapshot's rules, by the plain evaluator.
+impl Contents for Snapshot {
+    fn bundle(&self, id: &BundleId) -> Option<&[BundleTarget]> {
+        self.policy.find_bundle(id)
+    }
+
+    fn scope_selects(&self, id: &AccessScopeId, entitlement: &Entitlement) -> bool {
+        let segment = self.segment(&entitlement.resource.integration_id);
+        segment.zip(self.policy.find_query(id)).is_some_and(|(segment, query)| {
+            let integration_name = segment.integration_name();
+            query.selects(&Subject { entitlement, integration_name })
+        })
+    }
 }
 
 impl Snapshot {

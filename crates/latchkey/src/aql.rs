@@ -16,7 +16,6 @@ use latchkey_app::{
     paging::MAX_LIMIT,
 };
 use latchkey_aql::{Diagnostic, Query, Severity, parse_with_warnings};
-use latchkey_store::DatabaseUrl;
 
 use crate::{
     admin, answer,
@@ -25,7 +24,6 @@ use crate::{
     fault::Fault,
     installation,
     surroundings::Surroundings,
-    telemetry,
 };
 
 /// Runs `latchkey aql …`.
@@ -85,19 +83,7 @@ fn draw(findings: &[Diagnostic], severity: Severity, text: &str) {
 
 /// Prints what the query selects.
 async fn select(args: &AqlRunArgs, query: String, at: &Surroundings) -> Result<(), Fault> {
-    let settled = installation::settle(&args.store)?;
-    telemetry::start_quiet(&settled)?;
-    if let DatabaseUrl::Sqlite(file) = installation::database(&settled)?
-        && !file.exists()
-    {
-        return Err(Fault::new(format!(
-            "there is no database {}; name its folder with --data, or the database with \
-             --database",
-            file.display()
-        )));
-    }
-    let store = installation::store(&settled, at).await?;
-    let app = installation::app(store, &settled.config, at, "aql-run".to_owned());
+    let app = installation::existing(&args.store, at, "aql-run").await?;
     let command = PreviewScope { query, access_scope_id: None };
     let mut page = PageRequest::default();
     let mut rows = Vec::new();

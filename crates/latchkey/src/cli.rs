@@ -36,6 +36,10 @@ pub enum Command {
     /// Queries of access scopes: check them, lay them out, see what they select.
     #[command(subcommand)]
     Aql(AqlCommand),
+    /// Say what a change of policy would do, before it is saved: who gains, who loses, which
+    /// requests change, and how the requests of the last weeks would come out. Reads the database
+    /// directly and changes nothing.
+    WhatIf(WhatIfArgs),
     /// Check configuration, database, clock, keys and connectors, and say what to do.
     Doctor(StoreArgs),
     /// Print the description of the HTTP API (OpenAPI 3.1).
@@ -144,6 +148,30 @@ pub struct AqlRunArgs {
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: u32,
     /// Print a line of JSON for each entitlement, and one with the total.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `latchkey what-if`.
+#[derive(Debug, Args)]
+pub struct WhatIfArgs {
+    /// The file with the access flow, bundle or access scope as it would be saved: the body of the
+    /// API as YAML or JSON, with `kind`. `-` is standard input.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "delete_flow")]
+    pub file: Option<PathBuf>,
+    /// Say instead what deleting this access flow would do, by name or id.
+    #[arg(long, value_name = "FLOW", conflicts_with = "file")]
+    pub delete_flow: Option<String>,
+    /// How many days of requests to replay, up to 366.
+    #[arg(long, value_name = "N", default_value_t = 90)]
+    pub days: u32,
+    /// How many people and requests to print at most, up to 1000; all are counted.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: u32,
+    /// Print one object of JSON, as the API answers.
     #[arg(long)]
     pub json: bool,
     /// Where the database is.

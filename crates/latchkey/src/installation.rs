@@ -20,6 +20,7 @@ use crate::{
     config::{self, Config, Flags, Settled},
     fault::Fault,
     surroundings::Surroundings,
+    telemetry,
 };
 
 /// The SQLite file in the data folder.
@@ -74,6 +75,27 @@ pub(crate) async fn store(settled: &Settled, surroundings: &Surroundings) -> Res
         max_connections: settled.config.max_connections.max(2),
     };
     Store::open(options).await.map_err(|error| explain(&place, &error))
+}
+
+/// The use cases over a database that is there already; a command that only looks makes none.
+pub(crate) async fn existing(
+    args: &StoreArgs,
+    at: &Surroundings,
+    instance: &str,
+) -> Result<App, Fault> {
+    let settled = settle(args)?;
+    telemetry::start_quiet(&settled)?;
+    if let DatabaseUrl::Sqlite(file) = database(&settled)?
+        && !file.exists()
+    {
+        return Err(Fault::new(format!(
+            "there is no database {}; name its folder with --data, or the database with \
+             --database",
+            file.display()
+        )));
+    }
+    let store = store(&settled, at).await?;
+    Ok(app(store, &settled.config, at, instance.to_owned()))
 }
 
 /// The use cases over an open database.

@@ -24,12 +24,14 @@ mod installation;
 mod listener;
 mod local_link;
 mod mail;
+mod policy_file;
 mod report;
 mod serve;
 mod slot;
 pub mod surroundings;
 pub mod system;
 mod telemetry;
+mod what_if;
 
 use cli::{Cli, Command};
 use fault::Fault;
@@ -62,6 +64,7 @@ async fn run(command: Command, surroundings: Surroundings) -> Result<ExitCode, F
         Command::Audit(command) => audit::run(command, surroundings).await,
         Command::Report(command) => report::run(command, surroundings).await,
         Command::Aql(command) => aql::run(command, surroundings).await,
+        Command::WhatIf(args) => what_if::run(args, surroundings).await,
         Command::Doctor(args) => doctor::run(args, surroundings).await,
         Command::Openapi => {
             answer::text(latchkey_api::openapi_text())?;

@@ -24,6 +24,7 @@ const NOT_AUDITED_HERE: &[(&str, &str)] = &[
     ("POST /api/connector/v1/lease", "a lease changes nothing; the result is recorded"),
     ("POST /api/connector/v1/tasks/{id}/result", "recorded with the request it settles"),
     ("POST /api/user/v4/access-requests/dry-run", "changes nothing"),
+    ("POST /api/admin/v1/what-if", "changes nothing"),
     ("POST /api/admin/v1/access-scopes/preview", "changes nothing"),
     ("POST /api/admin/v1/access-scopes/complete", "changes nothing"),
     ("POST /api/admin/v1/access-requests/{id}/force-approve", AT_THE_ROUTER),

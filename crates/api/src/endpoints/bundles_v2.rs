@@ -92,21 +92,21 @@ pub struct BundleItem {
 /// Full bundle to store, v2.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "BundleInputV2")]
-struct BundleInput {
+pub struct BundleInput {
     /// Unique display name.
-    name: String,
+    pub name: String,
     /// What it holds; may be empty.
-    access_targets: Vec<BundleItemInput>,
+    pub access_targets: Vec<BundleItemInput>,
 }
 
 /// Content of a bundle; fill exactly one member.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "BundleItemInputV2")]
-struct BundleItemInput {
+pub struct BundleItemInput {
     /// Resources of an integration.
-    integration: Option<IntegrationTargetInput>,
+    pub integration: Option<IntegrationTargetInput>,
     /// What an access scope selects.
-    access_scope: Option<AccessScopeTargetInput>,
+    pub access_scope: Option<AccessScopeTargetInput>,
 }
 
 impl From<BundleView> for Bundle {
@@ -133,7 +133,7 @@ impl From<BundleView> for Bundle {
 }
 
 /// The command that a body says; 400 naming every item that is not exactly one thing.
-fn command(input: BundleInput) -> Result<BundleCommand, ApiError> {
+pub(crate) fn command(input: BundleInput) -> Result<BundleCommand, ApiError> {
     let mut errors = Vec::new();
     let mut targets = Vec::with_capacity(input.access_targets.len());
     for (at, item) in input.access_targets.into_iter().enumerate() {

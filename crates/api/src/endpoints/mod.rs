@@ -8,17 +8,17 @@ use crate::ApiState;
 
 mod access_bundles_v1;
 mod access_flows_v1;
-mod access_flows_v2;
+pub(crate) mod access_flows_v2;
 mod access_requests_admin_v1;
 mod access_requests_v3;
 mod access_requests_v4;
-mod access_scopes_v1;
+pub(crate) mod access_scopes_v1;
 mod access_sessions_v1;
 mod activity_reports_v1;
 mod activity_v3;
 mod attributes_v1;
 mod available_access_v1;
-mod bundles_v2;
+pub(crate) mod bundles_v2;
 mod client_access_requests;
 mod connector_protocol;
 mod connectors_v2;
@@ -37,6 +37,7 @@ mod references;
 mod selectable_v3;
 mod users_v2;
 mod users_v3;
+pub(crate) mod what_if_v1;
 
 /// Every group.
 pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         access_requests_admin_v1::routes(),
         delegated_access_requests_v1::routes(),
         explain_v1::routes(),
+        what_if_v1::routes(),
         selectable_v3::routes(),
         access_sessions_v1::routes(),
         available_access_v1::routes(),

@@ -15,12 +15,13 @@ use crate::{
 
 /// Operations that are no GET and change nothing that an audit record would tell: connectors ask
 /// for work by the second and tell what discovery finds, and the others store nothing.
-const WITHOUT_RECORD: [&str; 5] = [
+const WITHOUT_RECORD: [&str; 6] = [
     "completeAccessScope",
     "dryRunAccessRequest",
     "leaseConnectorTasks",
     "previewAccessScope",
     "reportConnectorChanges",
+    "whatIf",
 ];
 
 pub struct Operation {

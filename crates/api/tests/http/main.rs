@@ -26,4 +26,5 @@ mod others;
 mod reports;
 mod requests;
 mod selectable;
+mod what_if;
 mod whole_lists;

@@ -64,6 +64,19 @@ pub async fn get_access_scope(
         .await
 }
 
+/// The query that saving a command would store in place of `before`, or anew. Checked like the
+/// real thing; nothing is stored.
+pub(crate) async fn would_be(
+    tx: &mut Tx,
+    before: Option<&AccessScope>,
+    command: &AccessScopeCommand,
+) -> Result<latchkey_aql::Query, AppError> {
+    check(command)?;
+    name_is_free(tx, &command.name, before.map(|before| &before.id)).await?;
+    latchkey_aql::parse(&command.query)
+        .map_err(|_| AppError::internal("a query that was checked cannot be read"))
+}
+
 /// Creates an access scope. 400 with everything that is wrong with the query; 409 if the name is
 /// taken.
 pub async fn create_access_scope(

@@ -50,6 +50,27 @@ pub struct BundlePatch {
     pub integration_targets: Option<Vec<IntegrationTarget>>,
 }
 
+/// The bundle that saving a command would store in place of `before`, or anew. Checked like the
+/// real thing; nothing is stored.
+pub(crate) async fn would_be(
+    tx: &mut Tx,
+    app: &App,
+    before: Option<&Bundle>,
+    command: &BundleCommand,
+) -> Result<Bundle, AppError> {
+    let targets = read_targets(tx, command).await?;
+    name_is_free(tx, &command.name, before.map(|before| &before.id)).await?;
+    let now = tx.now();
+    Ok(Bundle {
+        id: before.map_or_else(|| BundleId::generate(now, app.rng()), |before| before.id.clone()),
+        name: command.name.clone(),
+        targets,
+        version: before.map_or(1, |before| before.version + 1),
+        created_at: before.map_or(now, |before| before.created_at),
+        updated_at: now,
+    })
+}
+
 /// Creates a bundle. 400 naming references that mean nothing and rules that are broken; 409 if
 /// the name is taken.
 pub async fn create_bundle(
@@ -229,6 +250,13 @@ pub(super) fn named<'t>(targets: impl IntoIterator<Item = &'t BundleTarget>) -> 
 /// The targets that a command says, with references resolved and held; 400 naming everything
 /// that is wrong.
 async fn resolve(tx: &mut Tx, command: &BundleCommand) -> Result<Vec<BundleTarget>, AppError> {
+    let resolved = read_targets(tx, command).await?;
+    named(&resolved).hold(tx).await?;
+    Ok(resolved)
+}
+
+/// The same, not held.
+async fn read_targets(tx: &mut Tx, command: &BundleCommand) -> Result<Vec<BundleTarget>, AppError> {
     let mut errors: Vec<FieldError> = Vec::new();
     errors.extend(texts::check_name("name", &command.name).err());
     let mut resolved = Vec::with_capacity(command.targets.len());
@@ -269,7 +297,6 @@ async fn resolve(tx: &mut Tx, command: &BundleCommand) -> Result<Vec<BundleTarge
     if !errors.is_empty() {
         return Err(AppError::invalid_fields(errors));
     }
-    named(&resolved).hold(tx).await?;
     Ok(resolved)
 }
 

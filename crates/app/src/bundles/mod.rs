@@ -14,6 +14,7 @@ use latchkey_domain::{
 };
 use latchkey_store::{BundleFilter, PageKey, StoreError, TextMatch, Tx};
 
+pub(crate) use change::would_be;
 pub use change::{
     BundleCommand, BundlePatch, BundleTargetInput, create_bundle, delete_bundle, patch_bundle,
     update_bundle,

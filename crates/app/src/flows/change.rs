@@ -46,6 +46,34 @@ impl Draft {
     }
 }
 
+/// The flow that saving a command would store in place of `before`, or anew. Checked like the real
+/// thing; nothing is stored.
+pub(crate) async fn would_be(
+    tx: &mut Tx,
+    app: &App,
+    before: Option<&AccessFlow>,
+    command: FlowCommand,
+) -> Result<AccessFlow, AppError> {
+    let mut draft = Draft::read(tx, command).await?;
+    if let Some(before) = before {
+        keep_what_only_v1_says(&before.policy, &mut draft.policy);
+    }
+    check(&draft)?;
+    name_is_free(tx, &draft.name, before.map(|before| &before.id)).await?;
+    pins::pin(tx, &mut draft.policy, before).await?;
+    let now = tx.now();
+    Ok(AccessFlow {
+        id: before.map_or_else(|| FlowId::generate(now, app.rng()), |before| before.id.clone()),
+        name: draft.name,
+        description: draft.description,
+        active: draft.active,
+        policy: draft.policy,
+        version: before.map_or(1, |before| before.version + 1),
+        created_at: before.map_or(now, |before| before.created_at),
+        updated_at: before.map(|_| now),
+    })
+}
+
 /// Creates a flow. 400 naming references that mean nothing and rules that are broken; 409 if the
 /// name is taken.
 pub async fn create_flow(

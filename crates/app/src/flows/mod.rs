@@ -18,6 +18,7 @@ use latchkey_domain::{
 };
 use latchkey_store::{PageKey, StoreError, Tx};
 
+pub(crate) use change::would_be;
 pub use change::{create_flow, delete_flow, update_flow};
 pub use input::{
     ApproverGroupInput, ApproverPolicyInput, ConditionInput, ConditionSetInput,

@@ -21,7 +21,9 @@ mod waiting;
 pub(crate) use approvers::{approvers_of, newly_asked};
 pub use deciding::{approve_request, force_approve_request, reject_request};
 pub(crate) use escalating::escalate;
+pub(crate) use filing::names_emergency;
 pub(crate) use reading::{find_by_reference, number_of};
+pub(crate) use seen_again::SeenAgain;
 pub(crate) use view::{by_request, view as read_view};
 
 pub use dry_run::{DryRun, DryRunPart, LaterTier, OpenWindow, dry_run_request};

@@ -42,7 +42,7 @@ fn allowed_to(role: Option<Role>) -> BTreeSet<&'static str> {
         .collect()
 }
 
-const READS: [&str; 19] = [
+const READS: [&str; 20] = [
     "CompleteAccessScope",
     "PreviewAccessScope",
     "ExplainAccess",
@@ -62,6 +62,7 @@ const READS: [&str; 19] = [
     "ReadSettings",
     "ReadUsers",
     "RunReports",
+    "TryPolicy",
 ];
 
 #[test]

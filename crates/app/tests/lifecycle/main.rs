@@ -19,3 +19,4 @@ mod overlap;
 mod owners;
 mod reports;
 mod sessions;
+mod what_if;

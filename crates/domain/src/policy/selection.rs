@@ -139,6 +139,17 @@ pub fn select<'f>(
     choose(&standings, asking, entitlement)
 }
 
+/// The same among flows that were looked up: those that are left out are not explained, and only
+/// those may be left out that do not give the entitlement.
+pub fn select_among<'f>(
+    flows: &[&'f AccessFlow],
+    asking: &Asking<'_>,
+    entitlement: &Entitlement,
+) -> Selection<'f> {
+    let standings: Vec<Standing<'f>> = flows.iter().map(|flow| stand(flow, asking)).collect();
+    choose(&standings, asking, entitlement)
+}
+
 /// Finds the governing flow of each entitlement and puts those of one flow together. An
 /// entitlement that was given twice counts once.
 pub fn split<'f>(

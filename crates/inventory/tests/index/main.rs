@@ -4,6 +4,7 @@
 
 mod available;
 mod changes;
+mod comparing;
 mod deciding;
 mod explaining;
 mod large;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The command that a body says; 400 naming every member that breaks a rule.
-pub(super) fn command(input: wire::AccessFlowInput) -> Result<app::FlowCommand, ApiError> {
+pub(crate) fn command(input: wire::AccessFlowInput) -> Result<app::FlowCommand, ApiError> {
     let mut errors = Vec::new();
     let mut number = |field: &str, number: i32, least: u32| {
         let read = u32::try_from(number).ok().filter(|number| *number >= least);

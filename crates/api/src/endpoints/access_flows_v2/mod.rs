@@ -1,6 +1,6 @@
 //! `/api/admin/v2/access-flows`: the policy, as people write it.
 
-mod input;
+pub(crate) mod input;
 pub(crate) mod view;
 pub(crate) mod wire;
 

@@ -95,13 +95,13 @@ impl From<access_scope::AccessScope> for AccessScope {
 
 /// Full access scope to store.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct AccessScopeInput {
+pub struct AccessScopeInput {
     /// Unique display name.
-    name: String,
+    pub name: String,
     /// Free text.
-    description: Option<String>,
+    pub description: Option<String>,
     /// The query; see docs/aql.md.
-    query: String,
+    pub query: String,
 }
 
 impl From<AccessScopeInput> for AccessScopeCommand {
