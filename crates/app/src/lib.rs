@@ -23,6 +23,7 @@ pub mod attributes;
 pub mod audit;
 pub mod authenticate;
 pub mod authorization;
+pub mod automatic;
 pub mod available_access;
 pub mod bootstrap;
 pub mod bundles;
@@ -70,6 +71,7 @@ pub use paging::{Page, PageRequest};
 use connector_protocol::{Arriving, SealedSecrets};
 use indexed::Indexed;
 
+pub use automatic::keep_automatic_access;
 pub use indexed::keep_index_current;
 
 /// What every use case works with: the store, the clock, randomness and the configuration.

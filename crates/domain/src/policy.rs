@@ -6,6 +6,7 @@
 //! governs nothing; an approval that does not fit what is asked *now* does not count.
 
 pub mod approvals;
+pub mod automatic;
 pub mod claims;
 pub mod deciding;
 pub mod digest;

@@ -21,6 +21,8 @@ pub struct SettingSpec {
 pub enum SettingKind {
     /// A whole number of seconds from the first to the second, both included.
     Seconds(i64, i64),
+    /// A whole number from the first to the second, both included.
+    Count(u64, u64),
     /// True or false.
     Switch,
     /// One of these words.
@@ -95,6 +97,13 @@ pub const SETTINGS: &[SettingSpec] = &[
         about: "How long before its end people are told that their access ends; 0 for never.",
     },
     SettingSpec {
+        key: "automatic_change_limit",
+        default: "20",
+        kind: SettingKind::Count(0, 1_000_000),
+        about: "How many people an hour may be given access, or lose it, by one automatic flow \
+                before the change is held back.",
+    },
+    SettingSpec {
         key: "request_custom_fields",
         default: "[]",
         kind: SettingKind::Form,
@@ -147,6 +156,10 @@ impl SettingSpec {
             SettingKind::Seconds(min, max) => (
                 value.as_i64().is_some_and(|n| (min..=max).contains(&n)),
                 format!("a whole number of seconds from {min} to {max}"),
+            ),
+            SettingKind::Count(min, max) => (
+                value.as_u64().is_some_and(|n| (min..=max).contains(&n)),
+                format!("a whole number from {min} to {max}"),
             ),
             SettingKind::Switch => (value.is_boolean(), "true or false".to_owned()),
             SettingKind::Word(words) => (

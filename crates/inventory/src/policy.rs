@@ -12,7 +12,11 @@ use latchkey_domain::{
     bundle::{Bundle, BundleTarget},
     flow::{AccessFlow, FlowTarget, FlowTrigger},
     ids::{AccessScopeId, BundleId, FlowId},
-    policy::{grantees::may_ask_for, matching::PersonFacts, unbuilt::unsupported_members},
+    policy::{
+        grantees::may_ask_for,
+        matching::{PersonFacts, meets},
+        unbuilt::unsupported_members,
+    },
 };
 
 use crate::{
@@ -103,7 +107,7 @@ struct People {
 
 /// The flows by which a person may ask, for themselves or for another. Good for the policy that
 /// worked it out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PersonFlows {
     pub(crate) flows: Bits,
     /// What these flows give.
@@ -253,16 +257,30 @@ impl Policy {
         &self.rules
     }
 
-    /// These flows by themselves, whoever may use them; those that govern nothing are left out.
+    /// These flows by themselves, whoever may use them, switched-off and automatic ones included.
     pub fn flows_alone<'i>(&self, ids: impl IntoIterator<Item = &'i FlowId>) -> PersonFlows {
         let mut alone = self.no_flows();
         for id in ids {
-            let Some(number) = self.by_id.get(id) else { continue };
-            if self.flow(*number).is_some_and(can_govern) {
+            if let Some(number) = self.by_id.get(id) {
                 self.give(&mut alone, *number);
             }
         }
         alone
+    }
+
+    /// A person's own flows, and beside them those that give to the person without being asked.
+    pub fn with_automatic(&self, own: &PersonFlows, person: PersonFacts<'_>) -> PersonFlows {
+        let mut with = own.clone();
+        for (number, flow) in (0u32..).zip(&self.rules.flows) {
+            let gives = flow.active
+                && flow.policy.trigger == FlowTrigger::Automatic
+                && person.user.is_active()
+                && meets(person, &flow.policy.requestors);
+            if gives {
+                self.give(&mut with, number);
+            }
+        }
+        with
     }
 
     /// Every flow, in the order in which they were given.

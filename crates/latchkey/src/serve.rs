@@ -155,6 +155,13 @@ async fn start(settled: &Settled, at: &Surroundings) -> Result<Started, Fault> {
             () = latchkey_app::keep_index_current(index_app) => {}
         }
     }));
+    let (automatic_app, automatic_stop) = (app.clone(), stop.clone());
+    loops.push(tokio::spawn(async move {
+        tokio::select! {
+            () = automatic_stop.cancelled() => {}
+            () = latchkey_app::keep_automatic_access(automatic_app) => {}
+        }
+    }));
     if notifications.mailer.is_none() {
         tracing::info!("No mail server is configured (smtp_host): people are told by no mail.");
     }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use latchkey_domain::{
+    flow::FlowTrigger,
     ids::{ApprovalId, BundleId, FlowId, IntegrationId, RequestId, UserId},
     request::{AccessRequest, Approval, Decision, RequestState, RequestUnit},
 };
@@ -34,6 +35,8 @@ pub struct RequestFilter {
     pub bundle: Option<BundleId>,
     /// With a unit in this integration.
     pub integration: Option<IntegrationId>,
+    /// Asked for, or automatic.
+    pub trigger: Option<FlowTrigger>,
     /// Filed at or after.
     pub created_from: Option<Timestamp>,
 }
@@ -55,6 +58,7 @@ impl RequestFilter {
         sql.and_in("r.state", self.states.iter().map(|state| state.as_str()));
         sql.and_eq("r.flow_id", self.flow.as_ref().map(FlowId::as_str));
         sql.and_eq("r.bundle_id", self.bundle.as_ref().map(BundleId::as_str));
+        sql.and_eq("r.trigger_type", self.trigger.map(FlowTrigger::as_str));
         if let Some(integration) = &self.integration {
             sql.push(" AND EXISTS (SELECT n.id FROM request_units n WHERE n.request_id = r.id");
             sql.and_eq("n.integration_id", Some(integration.as_str())).push(")");
@@ -312,6 +316,19 @@ impl Tx {
         let flow = Some(flow.clone());
         let filter = RequestFilter { flow, states: states.to_vec(), ..Default::default() };
         self.list_requests(&filter, &PageQuery::all()).await
+    }
+
+    /// The flows that govern any request of this trigger in any of these states.
+    pub async fn flows_of_requests(
+        &mut self,
+        trigger: FlowTrigger,
+        states: &[RequestState],
+    ) -> Result<Vec<FlowId>> {
+        let filter =
+            RequestFilter { trigger: Some(trigger), states: states.to_vec(), ..Default::default() };
+        let mut sql = Sql::new("SELECT DISTINCT r.flow_id FROM requests r WHERE TRUE");
+        filter.apply(&mut sql);
+        self.rows(sql, |row| Ok(FlowId::new(row.text("flow_id")?))).await
     }
 
     /// Requests that wait for approvers, in the order of lists.

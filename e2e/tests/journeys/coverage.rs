@@ -28,6 +28,7 @@ const NOT_AUDITED_HERE: &[(&str, &str)] = &[
     ("POST /api/admin/v1/access-scopes/preview", "changes nothing"),
     ("POST /api/admin/v1/access-scopes/complete", "changes nothing"),
     ("POST /api/admin/v1/access-requests/{id}/force-approve", AT_THE_ROUTER),
+    ("POST /api/admin/v1/access-flows/{id}/automatic/confirm", AT_THE_ROUTER),
     ("POST /api/admin/v1/access-scopes", AT_THE_ROUTER),
     ("PUT /api/admin/v1/access-scopes/{id}", AT_THE_ROUTER),
     ("DELETE /api/admin/v1/access-scopes/{id}", AT_THE_ROUTER),

@@ -17,6 +17,7 @@ mod access_sessions_v1;
 mod activity_reports_v1;
 mod activity_v3;
 mod attributes_v1;
+mod automatic_flows_v1;
 mod available_access_v1;
 pub(crate) mod bundles_v2;
 mod client_access_requests;
@@ -48,6 +49,7 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         delegated_access_requests_v1::routes(),
         explain_v1::routes(),
         what_if_v1::routes(),
+        automatic_flows_v1::routes(),
         selectable_v3::routes(),
         access_sessions_v1::routes(),
         available_access_v1::routes(),

@@ -9,6 +9,7 @@ use latchkey_domain::people::{Role, TokenScope};
 use serde_json::{Value, json};
 
 use crate::{
+    automatic::held_back,
     ground::{CANARY, Ground, flow},
     requests::{Story, extendable, id_of},
 };
@@ -221,6 +222,9 @@ async fn change_policy(ground: &Ground) {
     ground.delete(admin, &member).await.done();
     let members = json!({"members_emails": ["bob@example.com"]});
     ground.put(admin, &format!("{group}/members"), members).await.done();
+    let automatic = held_back(ground).await;
+    let automatic = format!("/api/admin/v1/access-flows/{}/automatic/confirm", id_of(&automatic));
+    ground.post(admin, &automatic, json!({})).await.ok();
     let flows = "/api/v1/access-flows";
     let body = crate::access_flows_v1::flow(ground, "oldest").await;
     let made = ground.post(admin, flows, body).await.ok();
@@ -324,9 +328,11 @@ async fn no_secret_is_in_any_answer_audit_record_or_file() {
     let resources = format!("/api/v3/integrations/{}/resources", id_of(integration));
     let resource = ground.get(&ground.admin, &resources).await.ok()["data"][0].clone();
     let delegated = story.ask_for_bob("orders").await;
+    let automatic = held_back(ground).await;
     let ids = [
         ("/api/admin/v4/integrations", id_of(integration)),
         ("/api/admin/v2/access-flows", id_of(readers)),
+        ("/api/admin/v1/access-flows", id_of(&automatic)),
         ("/api/admin/v2/bundles", id_of(&bundle)),
         ("/api/v1/access-bundles", id_of(&bundle)),
         ("/api/admin/v1/access-scopes", id_of(&scope)),

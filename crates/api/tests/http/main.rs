@@ -10,6 +10,7 @@ mod access_requests_v3;
 mod access_scopes;
 mod activity;
 mod attributes;
+mod automatic;
 mod bundles;
 mod connectors_and_integrations;
 mod coverage;

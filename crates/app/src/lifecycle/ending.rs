@@ -47,6 +47,8 @@ pub enum Because {
     FlowSwitchedOff,
     /// Its flow asks for more now, or does not allow it any more.
     FlowChanged(String),
+    /// It is automatic, and its flow's conditions are not met any more.
+    ConditionsNotMet,
     /// The target lost it, by somebody else's hand.
     LostAtTarget,
     /// The person was disabled.
@@ -66,6 +68,10 @@ impl Because {
             Self::FlowDeleted => "its access flow was deleted".to_owned(),
             Self::FlowSwitchedOff => "its access flow was switched off".to_owned(),
             Self::FlowChanged(what) => format!("{what}; ask again"),
+            Self::ConditionsNotMet => {
+                "its access flow's conditions are not met any more, or no longer for all of it"
+                    .to_owned()
+            }
             Self::LostAtTarget => "the target no longer has what it was for".to_owned(),
             Self::PersonDisabled => "the person was disabled".to_owned(),
             Self::TargetRetired => "its target was retired".to_owned(),

@@ -9,14 +9,14 @@ use std::{future::Future, pin::pin, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
-use latchkey_domain::{audit::AuditActor, ids::UserId, request::RequestState};
+use latchkey_domain::{audit::AuditActor, ids::UserId, people::User, request::RequestState};
 use latchkey_store::{OutboxMessage, Tx, Wake};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    About, MAIL_ABOUT_REQUEST, MAIL_WITH_REPORT, Mailer, REQUEST_NEWS, REQUEST_STATE, ReportMail,
-    RequestMail, WEBHOOK,
+    About, HeldBackMail, MAIL_ABOUT_REQUEST, MAIL_NOTICE, MAIL_WITH_REPORT, Mailer, REQUEST_NEWS,
+    REQUEST_STATE, ReportMail, RequestMail, WEBHOOK,
     fan_out::{fan_out, tell_news},
     letters::{self, Portal},
     mail::{Enclosed, Failure},
@@ -192,6 +192,7 @@ impl Deliverer {
             }
             MAIL_ABOUT_REQUEST => self.mail_about_request(message).await,
             MAIL_WITH_REPORT => self.mail_with_report(message).await,
+            MAIL_NOTICE => self.mail_notice(message).await,
             WEBHOOK => webhook::send(&self.app, &self.outbound, message).await,
             other => Err(Failure::Later(format!(
                 "this server does not know messages of the kind {other}; is another one newer?"
@@ -316,6 +317,19 @@ impl Deliverer {
         };
         let now = self.app.clock().now();
         mailer.send(&message.id, ("", &mail.recipient), &letter, enclosed, now).await
+    }
+
+    async fn mail_notice(&self, message: &OutboxMessage) -> Result<(), Failure> {
+        let Some(mailer) = &self.mailer else { return Ok(()) };
+        let mail: HeldBackMail = payload(message)?;
+        let read = async |tx: &mut Tx| tx.find_user(&mail.user_id).await;
+        let user =
+            self.app.store().read(read).await.map_err(|error| Failure::Later(error.to_string()))?;
+        let Some(user) = user.filter(User::is_active) else { return Ok(()) };
+        let letter = letters::about_held_back(&self.portal, &mail.flow_name, mail.held_back);
+        let to = (user.display_name(), user.email.as_str());
+        let now = self.app.clock().now();
+        mailer.send(&message.id, (&to.0, to.1), &letter, None, now).await
     }
 
     /// Counts what waits, and forgets what was given up long ago.

@@ -1,7 +1,9 @@
 //! What each letter says. Facts come from the rows as they are when the letter is sent.
 
 use jiff::Timestamp;
-use latchkey_domain::{people::User, report::Period, request::Decision};
+use latchkey_domain::{
+    people::User, policy::automatic::HeldBack, report::Period, request::Decision,
+};
 
 use super::{About, letter::Letter};
 use crate::{reports::MailFile, requests::RequestView};
@@ -102,6 +104,23 @@ pub(super) fn about_request(
             .text("Ask again when that is mended.")
             .link("Look at it", page),
     }
+}
+
+/// The letter about an automatic flow whose changes are held back.
+pub(super) fn about_held_back(portal: &Portal, flow_name: &str, held: HeldBack) -> Letter {
+    Letter::new(&format!("The access flow {flow_name} is held back"))
+        .text(
+            "An automatic access flow would change the access of many people at once, and does \
+             nothing until an administrator confirms it. If these people did not change, look at \
+             where they come from first.",
+        )
+        .facts([
+            ("Access flow", flow_name.to_owned()),
+            ("Would get access", held.gaining.to_string()),
+            ("Would lose access", held.losing.to_string()),
+            ("Since", instant(held.since)),
+        ])
+        .link("Look at it", portal.page("/admin/access-flows"))
 }
 
 /// The letter that brings a report.

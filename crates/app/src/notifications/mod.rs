@@ -19,10 +19,12 @@ mod webhook;
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     ids::{ReportId, RequestId, UserId},
+    people::{Role, UserStatus},
+    policy::automatic::HeldBack,
     request::{AccessRequest, RequestState},
     settings::SettingSpec,
 };
-use latchkey_store::{NewJob, OutboxStanding, Tx};
+use latchkey_store::{NewJob, OutboxStanding, PageQuery, Tx, UserFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -42,6 +44,8 @@ const REQUEST_NEWS: &str = "access_request.news";
 const MAIL_ABOUT_REQUEST: &str = "mail.request";
 /// One mail with a report.
 const MAIL_WITH_REPORT: &str = "mail.report";
+/// One mail to somebody who looks after the policy.
+const MAIL_NOTICE: &str = "mail.notice";
 /// One call of the webhook.
 const WEBHOOK: &str = "webhook.request";
 
@@ -83,6 +87,14 @@ struct ReportMail {
     report_id: ReportId,
     occurrence: Timestamp,
     recipient: String,
+}
+
+/// The payload of [`MAIL_NOTICE`]: an automatic flow whose changes are held back.
+#[derive(Debug, Serialize, Deserialize)]
+struct HeldBackMail {
+    user_id: UserId,
+    flow_name: String,
+    held_back: HeldBack,
 }
 
 /// The payload of [`REQUEST_STATE`].
@@ -132,6 +144,24 @@ pub(crate) async fn queue_report(
     let mail =
         ReportMail { report_id: report.clone(), occurrence, recipient: recipient.to_owned() };
     push(tx, MAIL_WITH_REPORT, &mail).await
+}
+
+/// Queues the mails that tell every Admin that an automatic flow's changes are held back.
+pub(crate) async fn queue_held_back(
+    tx: &mut Tx,
+    flow_name: &str,
+    held_back: HeldBack,
+) -> Result<(), AppError> {
+    let filter = UserFilter {
+        roles: vec![Role::Admin],
+        status: Some(UserStatus::Active),
+        ..UserFilter::default()
+    };
+    for admin in tx.list_users(&filter, &PageQuery::all()).await? {
+        let flow_name = flow_name.to_owned();
+        push(tx, MAIL_NOTICE, &HeldBackMail { user_id: admin.id, flow_name, held_back }).await?;
+    }
+    Ok(())
 }
 
 async fn queue_request_mail(

@@ -3,7 +3,7 @@
 use latchkey_domain::{ids::RequestId, request::RequestState};
 use latchkey_store::{Tx, Wake};
 
-use super::reading::find_visible;
+use super::{automatic::refuse_automatic, reading::find_visible};
 use crate::{
     Actor, App, Operation, crash_points,
     error::AppError,
@@ -25,6 +25,7 @@ pub async fn revoke_request(app: &App, actor: &Actor, id: &str) -> Result<Reques
             if !is_party && !actor.may(Operation::RevokeAnyRequest) {
                 return Err(AppError::not_found());
             }
+            refuse_automatic(tx, &request).await?;
             let because = if is_party { Because::GivenUp } else { Because::EndedByAdmin };
             if end_or_cancel(tx, &actor.audit(), &request.id, UNFINISHED, &because).await? {
                 return Ok(request.id);

@@ -419,7 +419,13 @@ fn draft(
     (request, units)
 }
 
-fn unit(app: &App, now: Timestamp, request: &RequestId, asked: &Entitlement) -> RequestUnit {
+/// The unit of a request for one entitlement, as it is now.
+pub(super) fn unit(
+    app: &App,
+    now: Timestamp,
+    request: &RequestId,
+    asked: &Entitlement,
+) -> RequestUnit {
     let Entitlement { resource, permission } = asked;
     RequestUnit {
         id: UnitId::generate(now, app.rng()),

@@ -1,6 +1,7 @@
 //! Access requests: filing, deciding, reading and ending them.
 
 mod approvers;
+mod automatic;
 mod deciding;
 mod dry_run;
 mod ending;
@@ -19,6 +20,7 @@ mod view;
 mod waiting;
 
 pub(crate) use approvers::{approvers_of, newly_asked};
+pub(crate) use automatic::follow_for_person;
 pub use deciding::{approve_request, force_approve_request, reject_request};
 pub(crate) use escalating::escalate;
 pub(crate) use filing::names_emergency;

@@ -17,6 +17,7 @@ use latchkey_domain::{
 use latchkey_store::{ActivityQuery, PageKey, RequestLine, Tx, Wake};
 
 use super::{
+    automatic::refuse_automatic,
     filing::{Filing, RequestAccess, check_command, file},
     people::find_person,
     reading::{find_by_reference, number_of},
@@ -216,6 +217,7 @@ pub async fn revoke_requests(
             let mut parties = BTreeMap::new();
             for id in &ids {
                 let request = tx.lock_request(id).await?.ok_or_else(AppError::not_found)?;
+                refuse_automatic(tx, &request).await?;
                 if !UNFINISHED.contains(&request.state) {
                     over.push(format!("AR-{} is {}", request.number, request.state.as_str()));
                 }

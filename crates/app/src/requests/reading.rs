@@ -1,6 +1,7 @@
 //! Reading requests: one's own, those made for others, and those that wait for one's decision.
 
 use latchkey_domain::{
+    flow::FlowTrigger,
     ids::{IntegrationId, RequestId},
     people::normalize_email,
     request::{AccessRequest, RequestState},
@@ -75,15 +76,18 @@ pub async fn list_my_requests(
         .await
 }
 
-/// The requests that the caller filed or is the grantee of, for the client API, newest first.
+/// The requests that the caller filed or is the grantee of, for the client API, newest first;
+/// access by automatic flows only where it is asked for.
 pub async fn list_client_requests(
     app: &App,
     actor: &Actor,
     states: &[RequestState],
+    with_automatic: bool,
     page: &PageRequest,
 ) -> Result<Page<RequestView>, AppError> {
     actor.require(Operation::ReadOwnRequests)?;
     let filter = RequestFilter {
+        trigger: (!with_automatic).then_some(FlowTrigger::SelfServe),
         either: Some(actor.user.id.clone()),
         states: states.to_vec(),
         ..RequestFilter::default()

@@ -1,4 +1,4 @@
-//! Who could ask for more, and who for less. For themselves: what people ask for others is up to
+//! Who could ask for more, and who for less, or have it by an automatic flow. For themselves: what people ask for others is up to
 //! the flows of those who ask.
 
 use latchkey_domain::people::{User, UserStatus};
@@ -62,8 +62,10 @@ pub(super) async fn compare(
 
 impl PeopleChanged {
     fn add(&mut self, sides: &Sides, comparison: &Comparison, person: Person, limit: usize) {
-        let before = sides.before.policy().flows_for(person.facts(), person.facts());
-        let after = sides.after.policy().flows_for(person.facts(), person.facts());
+        let [before, after] = [sides.before.policy(), sides.after.policy()].map(|policy| {
+            let own = policy.flows_for(person.facts(), person.facts());
+            policy.with_automatic(&own, person.facts())
+        });
         let difference = comparison.difference(&before, &after);
         self.gaining += u64::from(difference.gains > 0);
         self.losing += u64::from(difference.loses > 0);

@@ -6,6 +6,7 @@ use latchkey_domain::{
     flow::AccessFlow,
     policy::{
         approvals::Given,
+        automatic::{effective, is_automatic},
         deciding::{Facts, Verdict, decide, still_allowed},
     },
     request::{AccessRequest, RequestState},
@@ -109,6 +110,9 @@ async fn effect(
         let effect = if is_open { Effect::Cancelled } else { Effect::Revoked };
         return Ok(Some((effect, "its access flow is deleted".to_owned())));
     };
+    if is_automatic(&request.flow_policy) {
+        return of_automatic(tx, sides, request, after).await;
+    }
     let was_active = sides.before.policy().find_flow(&after.id).is_some_and(|flow| flow.active);
     if is_open && was_active && !after.active {
         return Ok(Some((Effect::Cancelled, "its access flow is made inactive".to_owned())));
@@ -118,6 +122,31 @@ async fn effect(
     let now = again.facts(request, tx.now())?;
     let then = Facts { current: Some(after), contents: &sides.after, ..now };
     Ok(if is_open { of_pending(&now, &then, &again.given()) } else { of_live(&now, &then) })
+}
+
+/// What becomes of access that follows conditions: it ends where it does not meet them any more.
+async fn of_automatic(
+    tx: &mut Tx,
+    sides: &Sides,
+    request: &AccessRequest,
+    after: &AccessFlow,
+) -> Result<Option<(Effect, String)>, AppError> {
+    if !is_automatic(&after.policy) {
+        return Ok(Some((Effect::Revoked, "its access flow is automatic no more".to_owned())));
+    }
+    let units = tx.units_of(&request.id).await?;
+    let again = SeenAgain::read(tx, request, &units).await?;
+    let now = again.facts(request, tx.now())?;
+    let judged = |flow: &AccessFlow| AccessFlow {
+        active: true,
+        policy: effective(&flow.policy),
+        ..flow.clone()
+    };
+    let (current, after) = (now.current.map(judged), judged(after));
+    let now = Facts { current: current.as_ref(), ..now };
+    let then =
+        Facts { frozen: &after.policy, current: Some(&after), contents: &sides.after, ..now };
+    Ok(of_live(&now, &then).map(|(_, reason)| (Effect::Revoked, reason)))
 }
 
 fn of_pending(now: &Facts<'_>, then: &Facts<'_>, given: &[Given<'_>]) -> Option<(Effect, String)> {

@@ -6,6 +6,7 @@
 
 mod ground;
 
+mod automatic;
 mod bundles;
 mod deciding;
 mod delivery;

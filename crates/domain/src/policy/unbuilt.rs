@@ -4,29 +4,30 @@
 //! half a policy would be access that the policy does not allow. The list only shrinks.
 
 use crate::{
-    flow::{FlowPolicy, FlowTrigger},
-    policy::{escalation, matching::WEBHOOK},
+    flow::FlowPolicy,
+    policy::{automatic::is_automatic, escalation, matching::WEBHOOK},
 };
 
-/// The flow is automatic.
-pub const AUTOMATIC_TRIGGER: &str = "trigger: AUTOMATIC";
 /// An approver is a program.
 pub const APPROVER_ATTRIBUTE: &str = "approver_policy.approver_groups.approvers.type";
 /// A second factor.
 pub const MFA: &str = "settings.require_mfa";
 
 /// Every member whose enforcement is not built yet.
-pub const UNBUILT: &[&str] = &[AUTOMATIC_TRIGGER, APPROVER_ATTRIBUTE, MFA];
+pub const UNBUILT: &[&str] = &[APPROVER_ATTRIBUTE, MFA];
 
 /// The members of this flow whose enforcement is not built yet, in the order of [`UNBUILT`].
-/// A flow with any of them governs nothing.
+/// A flow with any of them governs nothing. An automatic flow has none: what it says beside its
+/// conditions and targets counts for nothing anyway.
 pub fn unsupported_members(policy: &FlowPolicy) -> Vec<&'static str> {
+    if is_automatic(policy) {
+        return Vec::new();
+    }
     UNBUILT.iter().copied().filter(|member| says(policy, member)).collect()
 }
 
 fn says(policy: &FlowPolicy, member: &str) -> bool {
     match member {
-        AUTOMATIC_TRIGGER => policy.trigger == FlowTrigger::Automatic,
         APPROVER_ATTRIBUTE => {
             let approvers = policy.approver_policy.iter();
             let groups = approvers.flat_map(|approvers| &approvers.approver_groups);

@@ -8,6 +8,7 @@
 )]
 
 mod approvals;
+mod automatic;
 mod builders;
 mod claims;
 mod deciding;

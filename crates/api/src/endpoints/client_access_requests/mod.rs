@@ -109,9 +109,8 @@ struct ListQuery {
     /// For one of these users.
     #[serde(default)]
     grantee_ids: Vec<String>,
-    /// Also list automatic grants. There are none yet.
+    /// Also list automatic grants.
     #[serde(default)]
-    #[expect(dead_code, reason = "automatic flows give no access yet")]
     include_autogrant: bool,
     /// One of these, by long or short id.
     #[serde(default)]
@@ -201,7 +200,8 @@ async fn rows(
         let found = match query.scope {
             ListScope::Tasks => requests::list_my_tasks(app, actor, &page).await?,
             ListScope::Requests | ListScope::DelegatedRequests => {
-                requests::list_client_requests(app, actor, &states, &page).await?
+                let with_automatic = query.include_autogrant;
+                requests::list_client_requests(app, actor, &states, with_automatic, &page).await?
             }
             ListScope::HistoricTasks => {
                 requests::list_decided_requests(app, actor, &states, &page).await?
