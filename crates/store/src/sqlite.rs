@@ -40,8 +40,9 @@ use crate::{
     sql::Sql,
 };
 
-/// How many statements a connection keeps prepared.
+/// How many statements the writer and a reader keep prepared.
 const PREPARED: usize = 200;
+const PREPARED_TO_READ: usize = 64;
 
 /// How long statements may run without letting other tasks of the thread go on.
 const TURN: Duration = Duration::from_millis(1);
@@ -217,6 +218,7 @@ impl Sqlite {
             connection
         } else {
             let connection = connect(&self.readers.path, self.readers.patience)?;
+            connection.set_prepared_statement_cache_capacity(PREPARED_TO_READ);
             connection.execute_batch("PRAGMA query_only = ON")?;
             connection
         };
@@ -280,7 +282,8 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        // One whose transaction could not be ended is closed instead.
+        if let Some(connection) = self.connection.take().filter(Connection::is_autocommit) {
             lock(&self.home.idle).push(connection);
         }
     }
