@@ -18,7 +18,6 @@ use std::{
 use latchkey_domain::{
     flow::{AccessFlow, FlowTrigger},
     ids::{FlowId, RequestId, UserId},
-    people::UserStatus,
     policy::{
         automatic::{Allowed, HeldBack, Holding, Pace, Pair, is_automatic, turn},
         matching::meets,
@@ -27,14 +26,14 @@ use latchkey_domain::{
     settings::SettingSpec,
 };
 use latchkey_inventory::{Filter, Position, Snapshot};
-use latchkey_store::{AuditFilter, PageKey, PageQuery, RequestFilter, Tx, UserFilter, Wake};
+use latchkey_store::{AuditFilter, PageQuery, RequestFilter, Tx, Wake};
 use serde_json::json;
 
 use crate::{
     Actor, App, Operation,
     error::AppError,
     indexed, notifications,
-    requests::{by_request, follow_for_person, people::Person},
+    requests::{by_request, follow_for_person, people::walk_active},
     trail,
 };
 
@@ -47,8 +46,6 @@ const LEASE_NAME: &str = "automatic_access";
 const LEASE: Duration = Duration::from_secs(30);
 /// How long nothing is done while nothing seems to have changed.
 const AT_LEAST_EVERY: Duration = Duration::from_mins(1);
-/// How many people are read at a time.
-const PEOPLE: u32 = 1000;
 /// The most entitlements that an automatic flow may come to.
 pub(crate) const MOST_ENTITLEMENTS: usize = 1000;
 
@@ -258,29 +255,19 @@ async fn changes(tx: &mut Tx, id: &FlowId, proposed: &BTreeSet<Pair>) -> Result<
     changes.is_over = !is_automatic(&flow.policy);
     let mut held = holdings(tx, id).await?;
     let gives = flow.active && is_automatic(&flow.policy);
-    let mut page = PageQuery::first(PEOPLE);
-    let filter = UserFilter { status: Some(UserStatus::Active), ..UserFilter::default() };
-    loop {
-        let users = tx.list_users(&filter, &page).await?;
-        let is_last = users.len() < PEOPLE as usize;
-        page.after = users.last().map(|last| PageKey::new(last.created_at, last.id.as_str()));
-        for person in Person::of_all(tx, users).await? {
-            let own = held.remove(&person.user.id).unwrap_or_default();
-            let is_meant =
-                is_automatic(&flow.policy) && meets(person.facts(), &flow.policy.requestors);
-            let wanted = if is_meant { proposed.clone() } else { BTreeSet::new() };
-            let turn = turn(&own, &wanted);
-            if turn.gains && gives {
-                changes.gaining.insert(person.user.id.clone());
-            }
-            if turn.loses {
-                changes.losing.insert(person.user.id);
-            }
+    walk_active(tx, |person| {
+        let own = held.remove(&person.user.id).unwrap_or_default();
+        let is_meant = is_automatic(&flow.policy) && meets(person.facts(), &flow.policy.requestors);
+        let wanted = if is_meant { proposed.clone() } else { BTreeSet::new() };
+        let turn = turn(&own, &wanted);
+        if turn.gains && gives {
+            changes.gaining.insert(person.user.id.clone());
         }
-        if is_last {
-            break;
+        if turn.loses {
+            changes.losing.insert(person.user.id);
         }
-    }
+    })
+    .await?;
     // Whoever is left holds access and is disabled: another path ends it, and this one too.
     changes.losing.extend(held.into_keys());
     Ok(changes)

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_domain::{
     ids::UserId,
-    people::{Group, PersonAttribute, User},
+    people::{Group, PersonAttribute, User, UserStatus},
     policy::matching::PersonFacts,
 };
-use latchkey_store::Tx;
+use latchkey_store::{PageKey, PageQuery, Tx, UserFilter};
 
 use super::reading::address;
 use crate::error::AppError;
@@ -60,6 +60,26 @@ impl Person {
             groups: &self.groups,
             manager: self.manager.as_ref(),
             attributes: &self.attributes,
+        }
+    }
+}
+
+/// How many people are read at a time.
+const PEOPLE: u32 = 1000;
+
+/// Reads every active person, and shows each to `see`.
+pub(crate) async fn walk_active(tx: &mut Tx, mut see: impl FnMut(Person)) -> Result<(), AppError> {
+    let mut page = PageQuery::first(PEOPLE);
+    let filter = UserFilter { status: Some(UserStatus::Active), ..UserFilter::default() };
+    loop {
+        let users = tx.list_users(&filter, &page).await?;
+        let is_last = users.len() < PEOPLE as usize;
+        page.after = users.last().map(|last| PageKey::new(last.created_at, last.id.as_str()));
+        for person in Person::of_all(tx, users).await? {
+            see(person);
+        }
+        if is_last {
+            return Ok(());
         }
     }
 }

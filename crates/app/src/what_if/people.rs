@@ -1,15 +1,16 @@
-//! Who could ask for more, and who for less, or have it by an automatic flow. For themselves: what people ask for others is up to
-//! the flows of those who ask.
+//! Who could ask for more, and who for less, or have it by an automatic flow. For themselves: what
+//! people ask for others is up to the flows of those who ask.
 
-use latchkey_domain::people::{User, UserStatus};
+use latchkey_domain::people::User;
 use latchkey_inventory::Comparison;
-use latchkey_store::{PageKey, PageQuery, Tx, UserFilter};
+use latchkey_store::Tx;
 
 use super::Sides;
-use crate::{available_access::AvailableEntitlement, error::AppError, requests::people::Person};
-
-/// How many people are read at a time.
-const PEOPLE: u32 = 1000;
+use crate::{
+    available_access::AvailableEntitlement,
+    error::AppError,
+    requests::people::{Person, walk_active},
+};
 
 /// Who gains and who loses.
 #[derive(Debug, Clone, Default)]
@@ -45,19 +46,8 @@ pub(super) async fn compare(
     limit: usize,
 ) -> Result<PeopleChanged, AppError> {
     let mut changed = PeopleChanged::default();
-    let mut page = PageQuery::first(PEOPLE);
-    let filter = UserFilter { status: Some(UserStatus::Active), ..UserFilter::default() };
-    loop {
-        let users = tx.list_users(&filter, &page).await?;
-        let is_last = users.len() < PEOPLE as usize;
-        page.after = users.last().map(|last| PageKey::new(last.created_at, last.id.as_str()));
-        for person in Person::of_all(tx, users).await? {
-            changed.add(sides, comparison, person, limit);
-        }
-        if is_last {
-            return Ok(changed);
-        }
-    }
+    walk_active(tx, |person| changed.add(sides, comparison, person, limit)).await?;
+    Ok(changed)
 }
 
 impl PeopleChanged {
