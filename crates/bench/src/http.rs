@@ -8,6 +8,8 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_mins(2);
+/// For a file of a million rows.
+const LONG_PATIENCE: Duration = Duration::from_mins(20);
 
 /// A server on loopback. Cloning shares its connections.
 #[derive(Debug, Clone)]
@@ -99,6 +101,29 @@ impl Server {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&bytes).with_context(|| format!("{method} {path}: no JSON"))
+    }
+
+    /// A file that may be long: each piece is looked at as it comes, and none is kept.
+    pub(crate) async fn pieces(
+        &self,
+        token: &str,
+        path: &str,
+        mut look: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        let (name, prefix) = self.header;
+        let mut answer = self
+            .client
+            .get(format!("http://{}{path}", self.address))
+            .header(name, format!("{prefix}{token}"))
+            .timeout(LONG_PATIENCE)
+            .send()
+            .await
+            .with_context(|| format!("GET {path}"))?
+            .error_for_status()?;
+        while let Some(piece) = answer.chunk().await.with_context(|| format!("GET {path}"))? {
+            look(&piece);
+        }
+        Ok(())
     }
 }
 

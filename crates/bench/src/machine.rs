@@ -46,6 +46,11 @@ pub(crate) fn forget_peak(pid: u32) -> Result<()> {
     fs::write(&file, "5").with_context(|| format!("cannot write {file}"))
 }
 
+/// In units of 10⁶ bytes, to three places.
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    f64::from(u32::try_from(bytes / 1000).unwrap_or(u32::MAX)) / 1000.0
+}
+
 fn field_kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse().ok()

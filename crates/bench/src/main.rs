@@ -5,6 +5,7 @@
 //! run. Nothing leaves the loopback interface, and every process that is started is stopped by
 //! its pid. docs/benchmarks.md says what each figure means.
 
+mod activity_report;
 mod api;
 mod grant;
 mod http;
@@ -32,6 +33,8 @@ enum Benchmark {
     Grant(grant::Options),
     /// Reads and writes over HTTP beside a bare handler on the same database.
     Api(api::Options),
+    /// A CSV report of a million rows.
+    ActivityReport(activity_report::Options),
     /// The bare handler; started by `api`.
     #[command(hide = true)]
     Bare(api::BareOptions),
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
                 match arguments.benchmark {
                     Benchmark::Grant(options) => grant::run(options).await,
                     Benchmark::Api(options) => api::run(options).await,
+                    Benchmark::ActivityReport(options) => activity_report::run(options).await,
                     Benchmark::Bare(options) => api::serve_bare(options).await,
                 }
             })

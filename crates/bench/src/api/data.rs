@@ -38,19 +38,19 @@ pub(super) const CALLERS: usize = 50;
 pub(super) const REQUESTS_EACH: usize = 20;
 
 /// One installation with its rows; its server may run or not.
-pub(super) struct Tenant {
+pub(crate) struct Tenant {
     installation: Installation,
     /// Tokens of people with requests, and their ids.
-    pub(super) callers: Vec<(Person, UserId)>,
+    pub(crate) callers: Vec<(Person, UserId)>,
     /// A token of somebody who may read everything.
-    pub(super) reader: Person,
+    pub(crate) reader: Person,
     /// A token of somebody who may make groups.
-    pub(super) writer: Person,
+    pub(crate) writer: Person,
 }
 
 impl Tenant {
     /// Makes the data folder and all rows.
-    pub(super) async fn create(
+    pub(crate) async fn create(
         program: &Path,
         folder: PathBuf,
         people: usize,
@@ -135,32 +135,32 @@ impl Tenant {
     }
 
     /// Starts the server.
-    pub(super) async fn start(&mut self) -> Result<()> {
+    pub(crate) async fn start(&mut self) -> Result<()> {
         self.installation.start().await.map(drop)
     }
 
     /// Stops the server.
-    pub(super) fn stop(&mut self) -> Result<()> {
+    pub(crate) fn stop(&mut self) -> Result<()> {
         self.installation.stop()
     }
 
-    pub(super) fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         self.installation.server()
     }
 
-    pub(super) fn pid(&self) -> Result<u32> {
+    pub(crate) fn pid(&self) -> Result<u32> {
         self.installation.pid()
     }
 
-    pub(super) fn clock(&self) -> std::sync::Arc<dyn latchkey_domain::Clock> {
+    pub(crate) fn clock(&self) -> std::sync::Arc<dyn latchkey_domain::Clock> {
         std::sync::Arc::clone(&self.installation.surroundings().clock)
     }
 
-    pub(super) fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.installation.database()
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.installation.folder()
     }
 }

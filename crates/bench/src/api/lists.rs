@@ -15,7 +15,7 @@ use crate::{
     http::Server,
     installation::Person,
     load::drive,
-    machine,
+    machine::{self, megabytes},
     samples::{Sample, Series},
 };
 
@@ -255,10 +255,6 @@ impl Unpaged {
             ("memory_growth_mb".to_owned(), json!(self.growth_mb)),
         ])
     }
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    f64::from(u32::try_from(bytes / 1000).unwrap_or(u32::MAX)) / 1000.0
 }
 
 /// By the median of the rounds.

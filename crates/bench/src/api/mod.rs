@@ -15,11 +15,13 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::bare::{Options as BareOptions, serve as serve_bare};
 use self::{
     bare::Bare,
-    data::Tenant,
     lists::{LIST_PARTS, Lists, Unpaged},
+};
+pub(crate) use self::{
+    bare::{Options as BareOptions, serve as serve_bare},
+    data::Tenant,
 };
 use crate::{
     machine,

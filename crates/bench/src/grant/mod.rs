@@ -185,7 +185,6 @@ fn targets(series: &[Series], figures: &Figures) -> Vec<crate::report::Target> {
         let own = find(latchkey::SIDE, 1)?.quantile_ms(50)?;
         Some(own - find(by_hand::SIDE, 1)?.quantile_ms(50)?)
     };
-    let megabytes = |bytes: u64| u32::try_from(bytes / 1000).ok().map(|kb| f64::from(kb) / 1000.0);
     vec![
         Held::new("issue, 8 clients: share of (a)'s rate", share(8), "x", Bound::AtLeast(0.6)),
         Held::new("issue, 32 clients: share of (a)'s rate", share(32), "x", Bound::AtLeast(0.6)),
@@ -212,7 +211,7 @@ fn targets(series: &[Series], figures: &Figures) -> Vec<crate::report::Target> {
         ),
         Held::new(
             "idle server, resident",
-            figures.idle_bytes.and_then(megabytes),
+            figures.idle_bytes.map(machine::megabytes),
             "MB",
             Bound::AtMost(60.0),
         ),
@@ -221,6 +220,5 @@ fn targets(series: &[Series], figures: &Figures) -> Vec<crate::report::Target> {
 
 /// `12.3 MB`.
 fn megabytes(bytes: Option<u64>) -> String {
-    let value = bytes.and_then(|bytes| u32::try_from(bytes / 1000).ok());
-    format!("{} MB", number(value.map(|kb| f64::from(kb) / 1000.0)))
+    format!("{} MB", number(bytes.map(machine::megabytes)))
 }
