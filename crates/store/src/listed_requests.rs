@@ -1,5 +1,5 @@
 //! Requests as their parties' lists show them: without their policy, and with the places of what
-//! they ask for, all by one statement a page.
+//! they ask for, which stand in the request's own row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use latchkey_domain::{
 };
 
 use crate::{
-    error::{Result, StoreError},
+    error::Result,
     page::PageQuery,
     requests::RequestFilter,
     sql::{Row, Sql},
@@ -45,18 +45,13 @@ pub struct ListedRequest {
 }
 
 /// The part of a request that lives in one integration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestPart {
     /// The integration's name; its id once it is deleted.
     pub integration_name: String,
     /// Types of the resources that were asked for in it.
     pub resource_types: BTreeSet<String>,
 }
-
-/// Between the words of a place, and between places: control characters, which no id, type or
-/// name has.
-const BETWEEN_WORDS: char = '\u{1f}';
-const BETWEEN_PLACES: char = '\u{1e}';
 
 impl Tx {
     /// Requests by filter, in the order of lists.
@@ -67,23 +62,30 @@ impl Tx {
     ) -> Result<Vec<ListedRequest>> {
         let mut sql = Sql::new(
             "SELECT r.id, r.requestor_id, r.grantee_id, r.bundle_id, r.state, r.justification, \
-             r.duration_sec, r.custom_fields, r.created_at, r.ended_at, \
-             (SELECT string_agg(n.integration_id || ",
-        );
-        let word = BETWEEN_WORDS.to_string();
-        sql.bind(word.as_str()).push(" || n.resource_type || ").bind(word);
-        sql.push(" || COALESCE(i.name, n.integration_id), ").bind(BETWEEN_PLACES.to_string());
-        sql.push(
-            ") FROM request_units n LEFT JOIN integrations i ON i.id = n.integration_id \
-             WHERE n.request_id = r.id) AS places FROM requests r WHERE TRUE",
+             r.duration_sec, r.custom_fields, r.created_at, r.ended_at, r.places \
+             FROM requests r WHERE TRUE",
         );
         filter.apply(&mut sql);
         page.apply(&mut sql, "r.created_at", "r.id");
-        self.rows(sql, read).await
+        let mut listed = self.rows(sql, read).await?;
+        let ids: BTreeSet<IntegrationId> =
+            listed.iter().flat_map(|one| one.parts.keys()).cloned().collect();
+        let ids: Vec<IntegrationId> = ids.into_iter().collect();
+        let names = self.integration_names(&ids).await?;
+        for (id, part) in listed.iter_mut().flat_map(|one| &mut one.parts) {
+            let name = names.get(id).map_or(id.as_str(), String::as_str);
+            name.clone_into(&mut part.integration_name);
+        }
+        Ok(listed)
     }
 }
 
 fn read(row: &Row) -> Result<ListedRequest> {
+    let mut parts: BTreeMap<IntegrationId, RequestPart> = BTreeMap::new();
+    let places: Vec<(IntegrationId, String)> = row.json("places")?;
+    for (integration, resource_type) in places {
+        parts.entry(integration).or_default().resource_types.insert(resource_type);
+    }
     Ok(ListedRequest {
         id: RequestId::new(row.text("id")?),
         requestor_id: UserId::new(row.text("requestor_id")?),
@@ -95,24 +97,6 @@ fn read(row: &Row) -> Result<ListedRequest> {
         custom_fields: row.json("custom_fields")?,
         created_at: row.time("created_at")?,
         ended_at: row.opt_time("ended_at")?,
-        parts: read_parts(row.opt_text("places")?.as_deref().unwrap_or_default())?,
+        parts,
     })
-}
-
-fn read_parts(places: &str) -> Result<BTreeMap<IntegrationId, RequestPart>> {
-    let mut parts: BTreeMap<IntegrationId, RequestPart> = BTreeMap::new();
-    for place in places.split(BETWEEN_PLACES).filter(|place| !place.is_empty()) {
-        let mut words = place.splitn(3, BETWEEN_WORDS);
-        let (Some(integration), Some(kind), Some(name)) =
-            (words.next(), words.next(), words.next())
-        else {
-            return Err(StoreError::corrupt("the places of a request"));
-        };
-        let part = parts.entry(IntegrationId::new(integration)).or_insert_with(|| RequestPart {
-            integration_name: name.to_owned(),
-            resource_types: BTreeSet::new(),
-        });
-        part.resource_types.insert(kind.to_owned());
-    }
-    Ok(parts)
 }

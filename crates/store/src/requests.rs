@@ -1,5 +1,7 @@
 //! Access requests and the decisions about them.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use latchkey_domain::{
     flow::FlowTrigger,
@@ -159,8 +161,12 @@ impl Tx {
              flow_policy, bundle_id, state, state_reason, justification, duration_sec, \
              duration_was_asked, custom_fields, digest, created_at, decided_at, ends_at, \
              granted_at, grant_deadline, ended_at, revoke_requested_at, version, trigger_type, \
-             asked_as_grantee, extending_to, extension_count, escalations) VALUES ",
+             asked_as_grantee, extending_to, extension_count, escalations, places) VALUES ",
         );
+        let places: BTreeSet<(&str, &str)> = units
+            .iter()
+            .map(|unit| (unit.integration_id.as_str(), unit.resource_type.as_str()))
+            .collect();
         sql.list(values![
             request.id.as_str(),
             request.number,
@@ -190,6 +196,7 @@ impl Tx {
             opt_micros(request.extending_to),
             i64::from(request.extension_count),
             json(&request.escalations)?,
+            json(&places)?,
         ]);
         self.exec(sql).await?;
         self.insert_units(request.created_at, units).await

@@ -54,7 +54,12 @@ pub(crate) const STEPS: &[Step] = &[
         name: "order_of_tasks",
         sql: include_str!("../migrations/0015_order_of_tasks.sql"),
     },
+    Step {
+        version: 16,
+        name: "places_of_requests",
+        sql: include_str!("../migrations/0016_places_of_requests.sql"),
+    },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 15;
+pub(crate) const LATEST: i64 = 16;

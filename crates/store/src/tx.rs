@@ -188,6 +188,17 @@ impl Store {
         self.0.backend == DbBackend::Postgres
     }
 
+    /// What the database's own clock says now, in whole microseconds; `None` where it has none
+    /// because it is a file (SQLite).
+    pub async fn database_time(&self) -> Result<Option<Timestamp>> {
+        if !self.is_postgres() {
+            return Ok(None);
+        }
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS t";
+        let row = self.row(Sql::new(sql)).await?;
+        row.map(|row| row.time("t")).transpose()
+    }
+
     /// Whether the database answers, within five seconds.
     pub async fn ping(&self) -> Result<()> {
         let answer = self.row(Sql::new("SELECT 1"));

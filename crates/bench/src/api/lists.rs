@@ -84,7 +84,9 @@ struct Call {
 impl Lists<'_> {
     /// Pages and writes, at 1 and at 32 clients.
     pub(super) async fn run(&self) -> Result<Vec<Series>> {
-        let rounds = if self.quick { 1 } else { 5 };
+        // An even number: every other round goes through the sides backwards, so that none has the
+        // same one before it each time.
+        let rounds = if self.quick { 2 } else { 6 };
         let mut all = Vec::new();
         for clients in CLIENTS {
             for list in CURSOR_LISTS {
@@ -95,6 +97,7 @@ impl Lists<'_> {
                         let calls = self.pages(list, one.side, self.count(clients));
                         one_round(&self.many.clock(), one, calls).await?;
                     }
+                    series.reverse();
                 }
                 all.extend(series);
             }
@@ -104,6 +107,7 @@ impl Lists<'_> {
                     let calls = self.writes(one.side, clients, round);
                     one_round(&self.many.clock(), one, calls).await?;
                 }
+                series.reverse();
             }
             all.extend(series);
             println!("{clients} clients: measured");

@@ -1,15 +1,18 @@
 //! Opening, migrating and refusing databases.
 
-use latchkey_store::{DatabaseUrl, StoreError};
+use std::collections::BTreeSet;
+
+use latchkey_store::{DatabaseUrl, PageQuery, RequestFilter, Store, StoreError};
 use latchkey_testkit::{DatabaseKind, TestDatabase};
 
-use crate::fixtures::{Ground, MASTER_KEY, on_both, open};
+use crate::fixtures::{Ground, MASTER_KEY, on_both, open, request, unit};
 
 on_both! {
     opening_again_changes_nothing,
     another_master_key_is_refused,
     a_database_of_a_newer_version_is_refused_and_left_alone,
     the_store_answers_a_ping,
+    requests_of_an_older_database_say_their_places_in_lists,
 }
 
 async fn opening_again_changes_nothing(ground: Ground) {
@@ -34,6 +37,33 @@ async fn a_database_of_a_newer_version_is_refused_and_left_alone(ground: Ground)
     let refused = open(&ground.database, MASTER_KEY, &ground.clock, 3).await.unwrap_err();
     assert!(matches!(refused, StoreError::Newer { found: 999, .. }), "{refused}");
     assert!(refused.to_string().contains("start a newer latchkey"), "{refused}");
+}
+
+async fn requests_of_an_older_database_say_their_places_in_lists(ground: Ground) {
+    let user = ground.add_user("ana@example.com").await;
+    let shop = ground.add_integration("shop").await;
+    let files = ground.add_integration("files").await;
+    let asked = request(ground.now(), ground.rng(), &user.id);
+    // Two tables of one shop are one place.
+    let units = [&shop, &shop, &files]
+        .map(|integration| unit(ground.now(), ground.rng(), &asked, &integration.id));
+    ground.store.write(async |tx| tx.insert_request(&asked, &units).await).await.unwrap();
+    let filter = RequestFilter { requestor: Some(user.id), ..RequestFilter::default() };
+    let list = async |store: &Store| {
+        let page = PageQuery::first(10);
+        store.read(async |tx| tx.list_listed_requests(&filter, &page).await).await.unwrap()
+    };
+    let before = list(&ground.store).await;
+    let names = before[0].parts.values().map(|part| part.integration_name.as_str());
+    assert_eq!(names.collect::<BTreeSet<_>>(), BTreeSet::from(["files", "shop"]));
+    for statement in [
+        "ALTER TABLE requests DROP COLUMN places",
+        "DELETE FROM schema_migrations WHERE version >= 16",
+    ] {
+        crate::secrets::execute(&ground, statement).await;
+    }
+    let upgraded = open(&ground.database, MASTER_KEY, &ground.clock, 3).await.unwrap();
+    assert_eq!(list(&upgraded).await, before);
 }
 
 async fn the_store_answers_a_ping(ground: Ground) {
