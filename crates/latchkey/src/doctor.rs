@@ -108,7 +108,7 @@ pub(crate) async fn run(args: StoreArgs, at: Surroundings) -> Result<ExitCode, F
     };
     findings.say(Good, "database", "The database answers and belongs to the key.")?;
     let app = installation::app(store, &settled.config, &at, "doctor".to_owned());
-    if let Err(error) = look_inside(&mut findings, &app, &settled).await? {
+    if let Err(error) = look_inside(&mut findings, &app, &settled, &at).await? {
         findings.say(Wrong, "database", &error.message)?;
     }
     findings.end()
@@ -138,6 +138,7 @@ async fn look_inside(
     findings: &mut Findings,
     app: &App,
     settled: &Settled,
+    at: &Surroundings,
 ) -> Result<Result<(), AppError>, Fault> {
     let report = match audit::verify(app).await {
         Ok(report) => report,
@@ -150,7 +151,7 @@ async fn look_inside(
         let text = format!("The audit trail holds: {} records.", report.records);
         findings.say(Verdict::Good, "audit", &text)?;
     }
-    if let Err(error) = check_clock(findings, app).await? {
+    if let Err(error) = check_clock(findings, app, at).await? {
         return Ok(Err(error));
     }
     match reconcile::restore_is_unconfirmed(app).await {
@@ -230,7 +231,11 @@ async fn check_notifications(
     Ok(Ok(()))
 }
 
-async fn check_clock(findings: &mut Findings, app: &App) -> Result<Result<(), AppError>, Fault> {
+async fn check_clock(
+    findings: &mut Findings,
+    app: &App,
+    at: &Surroundings,
+) -> Result<Result<(), AppError>, Fault> {
     let head = match audit::signed_head(app).await {
         Ok(head) => head,
         Err(error) => return Ok(Err(error)),
@@ -246,6 +251,15 @@ async fn check_clock(findings: &mut Findings, app: &App) -> Result<Result<(), Ap
             findings.say(Verdict::Wrong, "clock", &text)?;
         }
         _ => findings.say(Verdict::Good, "clock", "The clock has not gone back.")?,
+    }
+    let off = at.shared_clock.of_the_machine().duration_since(now);
+    if off.abs() > CLOCK_SLACK {
+        let text = format!(
+            "This machine's clock is {} s off the database's, which is the one that access ends \
+             by; keep both right with NTP.",
+            off.as_secs()
+        );
+        findings.say(Verdict::Advice, "clock", &text)?;
     }
     Ok(Ok(()))
 }

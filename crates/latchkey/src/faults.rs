@@ -42,7 +42,7 @@ pub fn surroundings() -> Surroundings {
             .filter_map(|(variable, signal)| Order::parse(&std::env::var(variable).ok()?, signal))
             .collect();
     let trace = std::env::var_os("LATCHKEY_FAULT_TRACE").map(PathBuf::from);
-    Surroundings { clock, rng: Arc::new(OsRng), crash_points: Arc::new(Orders { orders, trace }) }
+    Surroundings::new(clock, Arc::new(OsRng), Arc::new(Orders { orders, trace }))
 }
 
 /// A wall clock that is off by what a file says at this moment.

@@ -62,7 +62,7 @@ pub(crate) fn keys(folder: &Path, rng: &dyn Rng) -> Result<KeyRing, Fault> {
     keys.map_err(|error| Fault::new(error.to_string()))
 }
 
-/// Opens the database, making or upgrading it.
+/// Opens the database, making or upgrading it; from then on its clock counts, if it has one.
 pub(crate) async fn store(settled: &Settled, surroundings: &Surroundings) -> Result<Store, Fault> {
     make_folder(&settled.data)?;
     let database = database(settled)?;
@@ -74,7 +74,12 @@ pub(crate) async fn store(settled: &Settled, surroundings: &Surroundings) -> Res
         rng: surroundings.rng.clone(),
         max_connections: settled.config.max_connections.max(2),
     };
-    Store::open(options).await.map_err(|error| explain(&place, &error))
+    let opened = async {
+        let store = Store::open(options).await?;
+        surroundings.shared_clock.follow(&store).await?;
+        Ok(store)
+    };
+    opened.await.map_err(|error: StoreError| explain(&place, &error))
 }
 
 /// The use cases over a database that is there already; a command that only looks makes none.

@@ -27,6 +27,7 @@ mod mail;
 mod policy_file;
 mod report;
 mod serve;
+mod shared_clock;
 mod slot;
 pub mod surroundings;
 pub mod system;

@@ -144,6 +144,13 @@ async fn start(settled: &Settled, at: &Surroundings) -> Result<Started, Fault> {
     loops.push(tokio::spawn(async move {
         jobs::run_jobs_until(&jobs_app, jobs_stop.cancelled()).await;
     }));
+    let (clock, clock_app, clock_stop) = (at.shared_clock.clone(), app.clone(), stop.clone());
+    loops.push(tokio::spawn(async move {
+        tokio::select! {
+            () = clock_stop.cancelled() => {}
+            () = clock.keep_following(clock_app.store()) => {}
+        }
+    }));
     let (audit_app, audit_stop) = (app.clone(), stop.clone());
     loops.push(tokio::spawn(async move {
         audit::keep_until(&audit_app, audit_stop.cancelled()).await;

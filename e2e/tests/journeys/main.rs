@@ -17,6 +17,7 @@ mod process;
 mod shop;
 
 mod clients;
+mod clocks;
 mod command_line;
 mod coverage;
 mod ends;
