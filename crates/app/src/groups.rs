@@ -4,6 +4,8 @@
 //! they are read only (409). A group that an access flow names cannot be deleted, so that no
 //! policy ever points at nothing, or at a later group of the same name.
 
+use std::collections::BTreeSet;
+
 use latchkey_domain::{
     ids::{GroupId, UserId},
     people::{Group, User, normalize_email},
@@ -78,28 +80,35 @@ pub async fn create_group(
     command: CreateGroup,
 ) -> Result<GroupView, AppError> {
     actor.require(Operation::ManageGroups)?;
+    let group = app.store().write(async |tx| create(tx, app, actor, command).await).await?;
+    Ok(GroupView { group, source_integration_name: None })
+}
+
+/// Creates a managed group. The caller has asked whether the actor may.
+pub(crate) async fn create(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    command: CreateGroup,
+) -> Result<Group, AppError> {
     texts::check_name("name", &command.name)?;
-    app.store()
-        .write(async |tx| {
-            name_is_free(tx, &command.name, None).await?;
-            let members = users_of(tx, &command.members_emails).await?;
-            let now = tx.now();
-            let group = Group {
-                id: GroupId::generate(now, app.rng()),
-                name: command.name,
-                source_integration_id: None,
-                source_id: None,
-                created_at: now,
-            };
-            tx.insert_group(&group).await?;
-            tx.replace_group_members(&group.id, &members).await?;
-            let detail = json!({ "name": group.name, "members": members });
-            let id = group.id.as_str();
-            trail::record(tx, &actor.audit(), "group.created", "group", id, detail).await?;
-            pins::pin_waiting_conditions(tx, &actor.audit(), &[NewIdentity::Group(&group)]).await?;
-            Ok(GroupView { group, source_integration_name: None })
-        })
-        .await
+    name_is_free(tx, &command.name, None).await?;
+    let members = users_of(tx, &command.members_emails).await?;
+    let now = tx.now();
+    let group = Group {
+        id: GroupId::generate(now, app.rng()),
+        name: command.name,
+        source_integration_id: None,
+        source_id: None,
+        created_at: now,
+    };
+    tx.insert_group(&group).await?;
+    tx.replace_group_members(&group.id, &members).await?;
+    let detail = json!({ "name": group.name, "members": members });
+    let id = group.id.as_str();
+    trail::record(tx, &actor.audit(), "group.created", "group", id, detail).await?;
+    pins::pin_waiting_conditions(tx, &actor.audit(), &[NewIdentity::Group(&group)]).await?;
+    Ok(group)
 }
 
 /// Renames a managed group. Flows that name it follow, because they hold its id.
@@ -110,42 +119,65 @@ pub async fn rename_group(
     name: String,
 ) -> Result<GroupView, AppError> {
     actor.require(Operation::ManageGroups)?;
+    let group = app.store().write(async |tx| rename(tx, actor, id, name).await).await?;
+    Ok(GroupView { group, source_integration_name: None })
+}
+
+async fn rename(tx: &mut Tx, actor: &Actor, id: &GroupId, name: String) -> Result<Group, AppError> {
     texts::check_name("name", &name)?;
-    app.store()
-        .write(async |tx| {
-            let mut group = managed(tx, id).await?;
-            name_is_free(tx, &name, Some(id)).await?;
-            tx.rename_group(id, &name).await?;
-            let detail = json!({ "before": group.name, "after": name });
-            trail::record(tx, &actor.audit(), "group.renamed", "group", id.as_str(), detail)
-                .await?;
-            group.name = name;
-            pins::pin_waiting_conditions(tx, &actor.audit(), &[NewIdentity::Group(&group)]).await?;
-            Ok(GroupView { group, source_integration_name: None })
-        })
-        .await
+    let mut group = managed(tx, id).await?;
+    name_is_free(tx, &name, Some(id)).await?;
+    tx.rename_group(id, &name).await?;
+    let detail = json!({ "before": group.name, "after": name });
+    trail::record(tx, &actor.audit(), "group.renamed", "group", id.as_str(), detail).await?;
+    group.name = name;
+    pins::pin_waiting_conditions(tx, &actor.audit(), &[NewIdentity::Group(&group)]).await?;
+    Ok(group)
 }
 
 /// Deletes a managed group. 409 while an access flow names it.
 pub async fn delete_group(app: &App, actor: &Actor, id: &GroupId) -> Result<(), AppError> {
     actor.require(Operation::ManageGroups)?;
-    app.store()
-        .write(async |tx| {
-            let group = managed(tx, id).await?;
-            let flows = tx.flows_using_group(id).await?;
-            if !flows.is_empty() {
-                let names: Vec<String> =
-                    flows.iter().map(|flow| format!("\"{}\"", flow.name)).collect();
-                return Err(AppError::conflict(format!(
-                    "the group is named by {}; take it out of there first",
-                    names.join(", ")
-                )));
-            }
-            tx.delete_group(id).await?;
-            let detail = json!({ "name": group.name });
-            trail::record(tx, &actor.audit(), "group.deleted", "group", id.as_str(), detail).await
-        })
-        .await
+    app.store().write(async |tx| delete(tx, actor, id).await).await
+}
+
+/// Deletes a managed group. The caller has asked whether the actor may.
+pub(crate) async fn delete(tx: &mut Tx, actor: &Actor, id: &GroupId) -> Result<(), AppError> {
+    let group = managed(tx, id).await?;
+    let flows = tx.flows_using_group(id).await?;
+    if !flows.is_empty() {
+        let names: Vec<String> = flows.iter().map(|flow| format!("\"{}\"", flow.name)).collect();
+        return Err(AppError::conflict(format!(
+            "the group is named by {}; take it out of there first",
+            names.join(", ")
+        )));
+    }
+    tx.delete_group(id).await?;
+    let detail = json!({ "name": group.name });
+    trail::record(tx, &actor.audit(), "group.deleted", "group", id.as_str(), detail).await
+}
+
+/// Gives a managed group the name and the members that a command says; false where it has them
+/// already. The caller has asked whether the actor may.
+pub(crate) async fn replace_if_different(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: &Group,
+    command: CreateGroup,
+) -> Result<bool, AppError> {
+    managed(tx, &before.id).await?;
+    let members = users_of(tx, &command.members_emails).await?;
+    let wanted: BTreeSet<&UserId> = members.iter().collect();
+    let stored = tx.group_member_ids(&before.id).await?;
+    let has_members = wanted == stored.iter().collect();
+    let has_name = command.name == before.name;
+    if !has_name {
+        rename(tx, actor, &before.id, command.name).await?;
+    }
+    if !has_members {
+        replace_members(tx, actor, &before.id, &members).await?;
+    }
+    Ok(!(has_name && has_members))
 }
 
 /// Lists a group's members.
@@ -177,13 +209,22 @@ pub async fn replace_group_members(
         .write(async |tx| {
             managed(tx, id).await?;
             let members = users_of(tx, members_emails).await?;
-            let before = tx.group_member_ids(id).await?;
-            tx.replace_group_members(id, &members).await?;
-            let detail = json!({ "before": before, "after": members });
-            let id = id.as_str();
-            trail::record(tx, &actor.audit(), "group.members_replaced", "group", id, detail).await
+            replace_members(tx, actor, id, &members).await
         })
         .await
+}
+
+async fn replace_members(
+    tx: &mut Tx,
+    actor: &Actor,
+    id: &GroupId,
+    members: &[UserId],
+) -> Result<(), AppError> {
+    let before = tx.group_member_ids(id).await?;
+    tx.replace_group_members(id, members).await?;
+    let detail = json!({ "before": before, "after": members });
+    let id = id.as_str();
+    trail::record(tx, &actor.audit(), "group.members_replaced", "group", id, detail).await
 }
 
 /// Adds a member to a managed group. Repeating it changes nothing. 404 if the address is

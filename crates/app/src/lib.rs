@@ -46,6 +46,7 @@ mod members;
 pub mod notifications;
 pub mod outbound;
 pub mod paging;
+pub mod policy_as_code;
 pub mod reconcile;
 pub mod reports;
 pub mod requests;

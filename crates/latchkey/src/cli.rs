@@ -40,6 +40,19 @@ pub enum Command {
     /// requests change, and how the requests of the last weeks would come out. Reads the database
     /// directly and changes nothing.
     WhatIf(WhatIfArgs),
+    /// Bring integrations, groups, access scopes, bundles and access flows to what documents say,
+    /// all of it or nothing. Works on the database directly, whether a server runs or not.
+    ///
+    /// Everything that is wrong is told first, each with file, line and column. Documents that say
+    /// what is stored already write nothing. docs/policy-as-code.md is the manual.
+    ///
+    /// Ends with 0 when all is done, 1 when nothing was. With --dry-run: 0 when nothing is to be
+    /// changed, 2 when something is, 1 when something is wrong.
+    Apply(ApplyArgs),
+    /// Print integrations, groups, access scopes, bundles and access flows as the documents that
+    /// `latchkey apply` reads. Secrets and groups of identity sources are left out. Reads the
+    /// database directly and changes nothing.
+    Export(ExportArgs),
     /// Check configuration, database, clock, keys and connectors, and say what to do.
     Doctor(StoreArgs),
     /// Print the description of the HTTP API (OpenAPI 3.1).
@@ -174,6 +187,39 @@ pub struct WhatIfArgs {
     /// Print one object of JSON, as the API answers.
     #[arg(long)]
     pub json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `latchkey apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A file of documents, or a folder: all .yaml, .yml and .json files below it that are not
+    /// hidden. `-` is standard input; may be repeated.
+    #[arg(short, long = "file", value_name = "PATH", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Print the changes and write nothing. Ends with 2 if there are any.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete what has no document, of the kinds that have any. Refused where it is in use;
+    /// deleting an access flow ends the requests under it.
+    #[arg(long)]
+    pub prune: bool,
+    /// Print one object of JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `latchkey export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The folder to write a file for each document to [default: all to standard output].
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
     /// Where the database is.
     #[command(flatten)]
     pub store: StoreArgs,

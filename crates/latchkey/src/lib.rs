@@ -10,6 +10,7 @@ use clap::Parser;
 mod admin;
 mod agent;
 mod answer;
+mod apply;
 mod aql;
 mod audit;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod config;
 mod doctor;
 mod duration;
 mod entitlement_list;
+mod export;
 mod fault;
 #[cfg(feature = "faults")]
 pub mod faults;
@@ -24,7 +26,10 @@ mod installation;
 mod listener;
 mod local_link;
 mod mail;
+mod policy_diff;
 mod policy_file;
+mod policy_folder;
+mod policy_yaml;
 mod report;
 mod serve;
 mod shared_clock;
@@ -39,7 +44,7 @@ use fault::Fault;
 use surroundings::Surroundings;
 
 /// Runs the command that the arguments name, with the machine's own clock, and tells how it
-/// ended: 0 well, 1 badly (one sentence on standard error says why), 2 wrong usage.
+/// ended: 0 well, 1 badly (standard error says why), 2 wrong usage, or a trial that found changes.
 pub fn main(surroundings: Surroundings) -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -65,6 +70,8 @@ async fn run(command: Command, surroundings: Surroundings) -> Result<ExitCode, F
         Command::Audit(command) => audit::run(command, surroundings).await,
         Command::Report(command) => report::run(command, surroundings).await,
         Command::Aql(command) => aql::run(command, surroundings).await,
+        Command::Apply(args) => apply::run(args, surroundings).await,
+        Command::Export(args) => export::run(args, surroundings).await,
         Command::WhatIf(args) => what_if::run(args, surroundings).await,
         Command::Doctor(args) => doctor::run(args, surroundings).await,
         Command::Openapi => {

@@ -26,5 +26,6 @@ mod kill_sweep;
 mod large_inventory;
 mod main_job;
 mod overlap;
+mod policy_as_code;
 mod secrets;
 mod sharing;

@@ -115,11 +115,17 @@ pub struct GroupMember {
 
 /// New managed group.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct GroupCreate {
+pub struct GroupCreate {
     /// Group name.
-    name: String,
+    pub name: String,
     /// Addresses of known users; may be empty.
-    members_emails: Vec<String>,
+    pub members_emails: Vec<String>,
+}
+
+impl From<GroupCreate> for CreateGroup {
+    fn from(input: GroupCreate) -> Self {
+        Self { name: input.name, members_emails: input.members_emails }
+    }
 }
 
 /// Complete new list of members.
@@ -166,8 +172,7 @@ async fn create(
     May(actor, ..): May<ManageGroups>,
     Body(input): Body<GroupCreate>,
 ) -> Result<Reply<Group>, ApiError> {
-    let command = CreateGroup { name: input.name, members_emails: input.members_emails };
-    Ok(Reply(groups::create_group(&app, &actor, command).await?.into()))
+    Ok(Reply(groups::create_group(&app, &actor, input.into()).await?.into()))
 }
 
 async fn read(

@@ -85,26 +85,32 @@ pub async fn create_access_scope(
     command: AccessScopeCommand,
 ) -> Result<AccessScope, AppError> {
     actor.require(Operation::ManageAccessScopes)?;
+    app.store().write(async |tx| create(tx, app, actor, command).await).await
+}
+
+/// Creates an access scope. The caller has asked whether the actor may.
+pub(crate) async fn create(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    command: AccessScopeCommand,
+) -> Result<AccessScope, AppError> {
     check(&command)?;
-    app.store()
-        .write(async |tx| {
-            name_is_free(tx, &command.name, None).await?;
-            let now = tx.now();
-            let scope = AccessScope {
-                id: AccessScopeId::generate(now, app.rng()),
-                name: command.name,
-                description: command.description,
-                query: command.query,
-                version: 1,
-                created_at: now,
-                updated_at: now,
-            };
-            tx.insert_access_scope(&scope).await?;
-            let detail = json!({ "name": scope.name, "query": scope.query });
-            record(tx, actor, "access_scope.created", &scope.id, detail).await?;
-            Ok(scope)
-        })
-        .await
+    name_is_free(tx, &command.name, None).await?;
+    let now = tx.now();
+    let scope = AccessScope {
+        id: AccessScopeId::generate(now, app.rng()),
+        name: command.name,
+        description: command.description,
+        query: command.query,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    tx.insert_access_scope(&scope).await?;
+    let detail = json!({ "name": scope.name, "query": scope.query });
+    record(tx, actor, "access_scope.created", &scope.id, detail).await?;
+    Ok(scope)
 }
 
 /// Replaces an access scope. Flows and bundles that name it follow; pending requests are judged
@@ -116,27 +122,43 @@ pub async fn update_access_scope(
     command: AccessScopeCommand,
 ) -> Result<AccessScope, AppError> {
     actor.require(Operation::ManageAccessScopes)?;
-    check(&command)?;
     app.store()
         .write(async |tx| {
             let before = tx.find_access_scope(id).await?.ok_or_else(AppError::not_found)?;
-            name_is_free(tx, &command.name, Some(id)).await?;
-            let mut scope = AccessScope {
-                name: command.name,
-                description: command.description,
-                query: command.query,
-                updated_at: tx.now(),
-                ..before.clone()
-            };
-            tx.update_access_scope(&mut scope).await?;
-            let detail = json!({
-                "before": { "name": before.name, "query": before.query },
-                "after": { "name": scope.name, "query": scope.query },
-            });
-            record(tx, actor, "access_scope.updated", id, detail).await?;
-            Ok(scope)
+            replace(tx, actor, before, command).await
         })
         .await
+}
+
+/// Whether an access scope says already what a command would have it say.
+pub(crate) fn says(scope: &AccessScope, command: &AccessScopeCommand) -> bool {
+    let AccessScopeCommand { name, description, query } = command;
+    (&scope.name, &scope.description, &scope.query) == (name, description, query)
+}
+
+/// Replaces an access scope. The caller has asked whether the actor may.
+pub(crate) async fn replace(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: AccessScope,
+    command: AccessScopeCommand,
+) -> Result<AccessScope, AppError> {
+    check(&command)?;
+    name_is_free(tx, &command.name, Some(&before.id)).await?;
+    let mut scope = AccessScope {
+        name: command.name,
+        description: command.description,
+        query: command.query,
+        updated_at: tx.now(),
+        ..before.clone()
+    };
+    tx.update_access_scope(&mut scope).await?;
+    let detail = json!({
+        "before": { "name": before.name, "query": before.query },
+        "after": { "name": scope.name, "query": scope.query },
+    });
+    record(tx, actor, "access_scope.updated", &scope.id, detail).await?;
+    Ok(scope)
 }
 
 /// Deletes an access scope. 409, naming them, while flows or bundles use it.
@@ -146,26 +168,27 @@ pub async fn delete_access_scope(
     id: &AccessScopeId,
 ) -> Result<(), AppError> {
     actor.require(Operation::ManageAccessScopes)?;
-    app.store()
-        .write(async |tx| {
-            tx.lock_access_scope(id).await?;
-            let scope = tx.find_access_scope(id).await?.ok_or_else(AppError::not_found)?;
-            let flows = tx.flows_using_access_scope(id).await?;
-            let bundles = tx.bundles_using_access_scope(id).await?;
-            let flows = flows.iter().map(|flow| format!("the access flow \"{}\"", flow.name));
-            let bundles = bundles.iter().map(|bundle| format!("the bundle \"{}\"", bundle.name));
-            let users: Vec<String> = flows.chain(bundles).collect();
-            if !users.is_empty() {
-                return Err(AppError::conflict(format!(
-                    "the access scope is used by {}; take it out of there first",
-                    users.join(", ")
-                )));
-            }
-            tx.delete_access_scope(id).await?;
-            let detail = json!({ "name": scope.name, "query": scope.query });
-            record(tx, actor, "access_scope.deleted", id, detail).await
-        })
-        .await
+    app.store().write(async |tx| delete(tx, actor, id).await).await
+}
+
+/// Deletes an access scope. The caller has asked whether the actor may.
+pub(crate) async fn delete(tx: &mut Tx, actor: &Actor, id: &AccessScopeId) -> Result<(), AppError> {
+    tx.lock_access_scope(id).await?;
+    let scope = tx.find_access_scope(id).await?.ok_or_else(AppError::not_found)?;
+    let flows = tx.flows_using_access_scope(id).await?;
+    let bundles = tx.bundles_using_access_scope(id).await?;
+    let flows = flows.iter().map(|flow| format!("the access flow \"{}\"", flow.name));
+    let bundles = bundles.iter().map(|bundle| format!("the bundle \"{}\"", bundle.name));
+    let users: Vec<String> = flows.chain(bundles).collect();
+    if !users.is_empty() {
+        return Err(AppError::conflict(format!(
+            "the access scope is used by {}; take it out of there first",
+            users.join(", ")
+        )));
+    }
+    tx.delete_access_scope(id).await?;
+    let detail = json!({ "name": scope.name, "query": scope.query });
+    record(tx, actor, "access_scope.deleted", id, detail).await
 }
 
 /// The access scope that a reference means: an id, else a name.

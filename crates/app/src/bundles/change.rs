@@ -79,25 +79,31 @@ pub async fn create_bundle(
     command: BundleCommand,
 ) -> Result<BundleView, AppError> {
     actor.require(Operation::ManageBundles)?;
-    app.store()
-        .write(async |tx| {
-            let targets = resolve(tx, &command).await?;
-            name_is_free(tx, &command.name, None).await?;
-            let now = tx.now();
-            let bundle = Bundle {
-                id: BundleId::generate(now, app.rng()),
-                name: command.name,
-                targets,
-                version: 1,
-                created_at: now,
-                updated_at: now,
-            };
-            tx.insert_bundle(&bundle).await?;
-            let detail = json!({ "name": bundle.name, "targets": bundle.targets });
-            record(tx, actor, "bundle.created", &bundle.id, detail).await?;
-            view(tx, bundle).await
-        })
-        .await
+    app.store().write(async |tx| create(tx, app, actor, command).await).await
+}
+
+/// Creates a bundle. The caller has asked whether the actor may.
+pub(crate) async fn create(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    command: BundleCommand,
+) -> Result<BundleView, AppError> {
+    let targets = resolve(tx, &command).await?;
+    name_is_free(tx, &command.name, None).await?;
+    let now = tx.now();
+    let bundle = Bundle {
+        id: BundleId::generate(now, app.rng()),
+        name: command.name,
+        targets,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    tx.insert_bundle(&bundle).await?;
+    let detail = json!({ "name": bundle.name, "targets": bundle.targets });
+    record(tx, actor, "bundle.created", &bundle.id, detail).await?;
+    view(tx, bundle).await
 }
 
 /// Replaces a bundle. Flows that target it follow; pending requests are judged by it when they
@@ -116,6 +122,21 @@ pub async fn update_bundle(
             save(tx, actor, before, command.name, targets).await
         })
         .await
+}
+
+/// Replaces a bundle where a command says something else than it; `None` where it does not. The
+/// caller has asked whether the actor may.
+pub(crate) async fn replace_if_different(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: Bundle,
+    command: BundleCommand,
+) -> Result<Option<BundleView>, AppError> {
+    let targets = resolve(tx, &command).await?;
+    if (&command.name, &targets) == (&before.name, &before.targets) {
+        return Ok(None);
+    }
+    save(tx, actor, before, command.name, targets).await.map(Some)
 }
 
 /// Changes what the older format can say of a bundle, and keeps the rest.
@@ -146,24 +167,25 @@ pub async fn patch_bundle(
 /// Deletes a bundle. 409, naming them, while flows target it.
 pub async fn delete_bundle(app: &App, actor: &Actor, id: &BundleId) -> Result<(), AppError> {
     actor.require(Operation::ManageBundles)?;
-    app.store()
-        .write(async |tx| {
-            tx.lock_bundle(id).await?;
-            let bundle = tx.find_bundle(id).await?.ok_or_else(AppError::not_found)?;
-            let flows = tx.flows_using_bundle(id).await?;
-            if !flows.is_empty() {
-                let names: Vec<String> =
-                    flows.iter().map(|flow| format!("the access flow \"{}\"", flow.name)).collect();
-                return Err(AppError::conflict(format!(
-                    "the bundle is used by {}; take it out of there first",
-                    names.join(", ")
-                )));
-            }
-            tx.delete_bundle(id).await?;
-            let detail = json!({ "name": bundle.name, "targets": bundle.targets });
-            record(tx, actor, "bundle.deleted", id, detail).await
-        })
-        .await
+    app.store().write(async |tx| delete(tx, actor, id).await).await
+}
+
+/// Deletes a bundle. The caller has asked whether the actor may.
+pub(crate) async fn delete(tx: &mut Tx, actor: &Actor, id: &BundleId) -> Result<(), AppError> {
+    tx.lock_bundle(id).await?;
+    let bundle = tx.find_bundle(id).await?.ok_or_else(AppError::not_found)?;
+    let flows = tx.flows_using_bundle(id).await?;
+    if !flows.is_empty() {
+        let names: Vec<String> =
+            flows.iter().map(|flow| format!("the access flow \"{}\"", flow.name)).collect();
+        return Err(AppError::conflict(format!(
+            "the bundle is used by {}; take it out of there first",
+            names.join(", ")
+        )));
+    }
+    tx.delete_bundle(id).await?;
+    let detail = json!({ "name": bundle.name, "targets": bundle.targets });
+    record(tx, actor, "bundle.deleted", id, detail).await
 }
 
 async fn save(

@@ -14,11 +14,11 @@ use latchkey_domain::{
 };
 use latchkey_store::{BundleFilter, PageKey, StoreError, TextMatch, Tx};
 
-pub(crate) use change::would_be;
 pub use change::{
     BundleCommand, BundlePatch, BundleTargetInput, create_bundle, delete_bundle, patch_bundle,
     update_bundle,
 };
+pub(crate) use change::{create, delete, replace_if_different, would_be};
 
 use crate::{
     App,
@@ -79,13 +79,17 @@ pub(crate) async fn find_by_reference(
     }
 }
 
-async fn view(tx: &mut Tx, bundle: Bundle) -> Result<BundleView, AppError> {
+/// A bundle with its names.
+pub(crate) async fn view(tx: &mut Tx, bundle: Bundle) -> Result<BundleView, AppError> {
     let mut seen = views(tx, vec![bundle]).await?;
     seen.pop().ok_or_else(|| AppError::internal("a bundle without a view"))
 }
 
 /// Adds names, in a few statements however many the bundles are.
-async fn views(tx: &mut Tx, bundles: Vec<Bundle>) -> Result<Vec<BundleView>, StoreError> {
+pub(crate) async fn views(
+    tx: &mut Tx,
+    bundles: Vec<Bundle>,
+) -> Result<Vec<BundleView>, StoreError> {
     let named = change::named(bundles.iter().flat_map(|bundle| &bundle.targets));
     let integrations: Vec<IntegrationId> = named.integrations.into_iter().collect();
     let scopes: Vec<AccessScopeId> = named.access_scopes.into_iter().collect();

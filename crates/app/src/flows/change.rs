@@ -1,7 +1,7 @@
 //! Creating, replacing and deleting flows, and what that does to requests under way.
 
 use latchkey_domain::{
-    flow::{AccessFlow, FlowPolicy},
+    flow::{AccessFlow, FlowPolicy, LegacyPolicy},
     ids::FlowId,
     policy::validation::validate_flow,
 };
@@ -37,6 +37,16 @@ impl Draft {
             active: flow.active,
             policy: flow.policy.clone(),
         }
+    }
+
+    /// Whether both say the same, as far as a command can say it.
+    fn says_the_same(&self, mut other: Self) -> bool {
+        let mut this = self.clone();
+        for policy in [&mut this.policy, &mut other.policy] {
+            pins::forget(policy);
+            policy.legacy = LegacyPolicy::default();
+        }
+        this == other
     }
 
     async fn read(tx: &mut Tx, command: FlowCommand) -> Result<Self, AppError> {
@@ -82,13 +92,19 @@ pub async fn create_flow(
     command: FlowCommand,
 ) -> Result<FlowView, AppError> {
     actor.require(Operation::ManageFlows)?;
-    app.store()
-        .write(async |tx: &mut Tx| -> Result<FlowView, AppError> {
-            let draft = Draft::read(tx, command).await?;
-            let flow = insert(tx, app, actor, draft).await?;
-            Ok(view(tx, flow).await?)
-        })
-        .await
+    app.store().write(async |tx| create(tx, app, actor, command).await).await
+}
+
+/// Creates a flow. The caller has asked whether the actor may.
+pub(crate) async fn create(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    command: FlowCommand,
+) -> Result<FlowView, AppError> {
+    let draft = Draft::read(tx, command).await?;
+    let flow = insert(tx, app, actor, draft).await?;
+    Ok(view(tx, flow).await?)
 }
 
 /// Stores a new flow. The caller has asked whether the actor may.
@@ -140,6 +156,23 @@ pub async fn update_flow(
         .await
 }
 
+/// Replaces a flow where a command says something else than it; `None` where it does not. Beside
+/// the flow it tells how many requests that cancelled. The caller has asked whether the actor may.
+pub(crate) async fn replace_if_different(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: AccessFlow,
+    command: FlowCommand,
+) -> Result<Option<(FlowView, u64)>, AppError> {
+    let mut draft = Draft::read(tx, command).await?;
+    keep_what_only_v1_says(&before.policy, &mut draft.policy);
+    if draft.says_the_same(Draft::of(&before)) {
+        return Ok(None);
+    }
+    let (flow, cancelled) = replace_counting(tx, actor, before, draft).await?;
+    Ok(Some((view(tx, flow).await?, cancelled)))
+}
+
 /// A newer client cannot send what only the oldest form says, and must not wipe it.
 fn keep_what_only_v1_says(before: &FlowPolicy, policy: &mut FlowPolicy) {
     policy.settings.require_justification_on_request_again |=
@@ -157,8 +190,18 @@ pub(super) async fn replace(
     tx: &mut Tx,
     actor: &Actor,
     before: AccessFlow,
-    mut draft: Draft,
+    draft: Draft,
 ) -> Result<AccessFlow, AppError> {
+    Ok(replace_counting(tx, actor, before, draft).await?.0)
+}
+
+/// The same; tells how many requests that cancelled.
+async fn replace_counting(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: AccessFlow,
+    mut draft: Draft,
+) -> Result<(AccessFlow, u64), AppError> {
     check(&draft)?;
     name_is_free(tx, &draft.name, Some(&before.id)).await?;
     named_by_targets(&draft.policy).hold(tx).await?;
@@ -181,27 +224,30 @@ pub(super) async fn replace(
     });
     let (audit, id) = (actor.audit(), flow.id.as_str());
     trail::record(tx, &audit, "access_flow.updated", "access_flow", id, detail).await?;
+    let mut cancelled = 0;
     if before.active && !flow.active {
-        cancel_open_requests_of_flow(tx, &audit, &flow.id, &Because::FlowSwitchedOff).await?;
+        let because = Because::FlowSwitchedOff;
+        cancelled = cancel_open_requests_of_flow(tx, &audit, &flow.id, &because).await?;
     }
-    Ok(flow)
+    Ok((flow, cancelled))
 }
 
 /// Deletes a flow: its pending requests are cancelled and its live access is revoked.
 pub async fn delete_flow(app: &App, actor: &Actor, id: &FlowId) -> Result<(), AppError> {
     actor.require(Operation::ManageFlows)?;
-    app.store()
-        .write(async |tx| {
-            tx.lock_flow(id).await?;
-            let flow = tx.find_flow(id).await?.ok_or_else(AppError::not_found)?;
-            let audit = actor.audit();
-            let ended = end_everything_of_flow(tx, &audit, id, &Because::FlowDeleted).await?;
-            tx.delete_flow(id).await?;
-            let detail = json!({ "name": flow.name, "requests_ended": ended });
-            trail::record(tx, &audit, "access_flow.deleted", "access_flow", id.as_str(), detail)
-                .await
-        })
-        .await
+    app.store().write(async |tx| delete(tx, actor, id).await.map(drop)).await
+}
+
+/// Deletes a flow; tells how many requests that ended. The caller has asked whether the actor may.
+pub(crate) async fn delete(tx: &mut Tx, actor: &Actor, id: &FlowId) -> Result<u64, AppError> {
+    tx.lock_flow(id).await?;
+    let flow = tx.find_flow(id).await?.ok_or_else(AppError::not_found)?;
+    let audit = actor.audit();
+    let ended = end_everything_of_flow(tx, &audit, id, &Because::FlowDeleted).await?;
+    tx.delete_flow(id).await?;
+    let detail = json!({ "name": flow.name, "requests_ended": ended });
+    trail::record(tx, &audit, "access_flow.deleted", "access_flow", id.as_str(), detail).await?;
+    Ok(ended)
 }
 
 fn check(draft: &Draft) -> Result<(), AppError> {

@@ -18,7 +18,7 @@ use latchkey_domain::{
 };
 use latchkey_store::{PageKey, StoreError, Tx};
 
-pub(crate) use change::would_be;
+pub(crate) use change::{create, delete, replace_if_different, would_be};
 pub use change::{create_flow, delete_flow, update_flow};
 pub use input::{
     ApproverGroupInput, ApproverPolicyInput, ConditionInput, ConditionSetInput,
@@ -81,13 +81,17 @@ pub async fn get_flow(app: &App, actor: &Actor, id: &FlowId) -> Result<FlowView,
         .await
 }
 
-async fn view(tx: &mut Tx, flow: AccessFlow) -> Result<FlowView, StoreError> {
+/// A flow with the names of what it refers to.
+pub(crate) async fn view(tx: &mut Tx, flow: AccessFlow) -> Result<FlowView, StoreError> {
     let names = Names::of(tx, std::slice::from_ref(&flow)).await?;
     Ok(names.view(flow))
 }
 
 /// The flows with the names of what they refer to, read once for all of them.
-async fn views(tx: &mut Tx, flows: Vec<AccessFlow>) -> Result<Vec<FlowView>, StoreError> {
+pub(crate) async fn views(
+    tx: &mut Tx,
+    flows: Vec<AccessFlow>,
+) -> Result<Vec<FlowView>, StoreError> {
     let names = Names::of(tx, &flows).await?;
     Ok(flows.into_iter().map(|flow| names.view(flow)).collect())
 }

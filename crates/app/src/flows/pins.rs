@@ -42,6 +42,13 @@ pub(super) async fn pin(
     Ok(())
 }
 
+/// Takes every pin out of a policy, for a look at what it says alone.
+pub(super) fn forget(policy: &mut FlowPolicy) {
+    for condition in conditions_mut(policy) {
+        condition.pinned_ids.clear();
+    }
+}
+
 /// An identity that was just made or renamed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum NewIdentity<'a> {

@@ -6,6 +6,7 @@ use latchkey_domain::{
     integration::{Integration, IntegrationStatus},
 };
 use latchkey_store::{NewTask, SecretValues, TaskKind, Tx};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::{Format, IntegrationCommand, IntegrationView, owners, secret, view};
@@ -34,6 +35,17 @@ pub async fn create_integration(
     command: IntegrationCommand,
 ) -> Result<IntegrationView, AppError> {
     actor.require(Operation::ManageIntegrations)?;
+    app.store().write(async |tx| create(tx, app, actor, integration_type, command).await).await
+}
+
+/// Creates an integration. The caller has asked whether the actor may manage integrations.
+pub(crate) async fn create(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    integration_type: &str,
+    command: IntegrationCommand,
+) -> Result<IntegrationView, AppError> {
     if command.owner.is_some() || command.owners_mapping.is_some() {
         actor.require(Operation::SetIntegrationOwner)?;
     }
@@ -43,50 +55,45 @@ pub async fn create_integration(
     })?;
     check(kind, &command)?;
     let secret = secret::read(kind, &command, &SecretValues::new())?;
-    app.store()
-        .write(async |tx| {
-            let connector_id = match &command.connector_id {
-                Some(id) => find_connector(app, tx, id).await?,
-                None => return Err(AppError::invalid("connector_id", "is needed")),
-            };
-            name_is_free(tx, &command.name, None).await?;
-            let (owner, owners_mapping) = owners::resolve(tx, &command).await?;
-            let now = tx.now();
-            let integration = Integration {
-                id: IntegrationId::generate(now, app.rng()),
-                name: command.name,
-                integration_type: kind.name.to_owned(),
-                category: kind.category.to_owned(),
-                connector_id: Some(connector_id),
-                status: IntegrationStatus::Initializing,
-                status_detail: None,
-                config: command.config,
-                secret_store: secret.store,
-                connected_resource_types: command.connected_resource_types,
-                custom_access_details: command.custom_access_details,
-                owner,
-                owners_mapping,
-                last_sync_at: None,
-                created_at: now,
-                updated_at: now,
-                version: 1,
-            };
-            tx.insert_integration(&integration).await?;
-            if let Some(values) = &secret.values {
-                tx.put_integration_secret(&integration.id, values).await?;
-            }
-            queue_discovery(tx, &integration).await?;
-            let detail = json!({
-                "name": integration.name,
-                "type": integration.integration_type,
-                "connector_id": integration.connector_id,
-            });
-            let id = integration.id.as_str();
-            trail::record(tx, &actor.audit(), "integration.created", "integration", id, detail)
-                .await?;
-            Ok(view(tx, integration).await?)
-        })
-        .await
+    let connector_id = match &command.connector_id {
+        Some(id) => find_connector(app, tx, id).await?,
+        None => return Err(AppError::invalid("connector_id", "is needed")),
+    };
+    name_is_free(tx, &command.name, None).await?;
+    let (owner, owners_mapping) = owners::resolve(tx, &command).await?;
+    let now = tx.now();
+    let integration = Integration {
+        id: IntegrationId::generate(now, app.rng()),
+        name: command.name,
+        integration_type: kind.name.to_owned(),
+        category: kind.category.to_owned(),
+        connector_id: Some(connector_id),
+        status: IntegrationStatus::Initializing,
+        status_detail: None,
+        config: command.config,
+        secret_store: secret.store,
+        connected_resource_types: command.connected_resource_types,
+        custom_access_details: command.custom_access_details,
+        owner,
+        owners_mapping,
+        last_sync_at: None,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    tx.insert_integration(&integration).await?;
+    if let Some(values) = &secret.values {
+        tx.put_integration_secret(&integration.id, values).await?;
+    }
+    queue_discovery(tx, &integration).await?;
+    let detail = json!({
+        "name": integration.name,
+        "type": integration.integration_type,
+        "connector_id": integration.connector_id,
+    });
+    let id = integration.id.as_str();
+    trail::record(tx, &actor.audit(), "integration.created", "integration", id, detail).await?;
+    Ok(view(tx, integration).await?)
 }
 
 /// Replaces everything about an integration but its type, as far as the command's format can say
@@ -100,71 +107,129 @@ pub async fn update_integration(
     actor.require(Operation::ManageIntegrations)?;
     app.store()
         .write(async |tx| {
-            tx.lock_integration(id).await?;
-            let before = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
-            let kind = find_type(&before.integration_type)
-                .ok_or_else(|| AppError::conflict("this server lacks the integration's type"))?;
-            let command = command.completed(&before);
-            check(kind, &command)?;
-            let stored = tx.find_integration_secret(id).await?.unwrap_or_default();
-            let secret = secret::read(kind, &command, &stored)?;
-            let connector_id = match &command.connector_id {
-                Some(wanted)
-                    if before.connector_id.as_ref().map(ConnectorId::as_str) != Some(wanted) =>
-                {
-                    actor.require(Operation::MoveIntegration)?;
-                    Some(find_connector(app, tx, wanted).await?)
-                }
-                _ => before.connector_id.clone(),
-            };
-            let moves = connector_id != before.connector_id;
-            secret::demand_again(kind, &command, &before, moves)?;
-            let (owner, owners_mapping) = match command.format {
-                Format::Whole => owners::resolve(tx, &command).await?,
-                Format::Older => (before.owner.clone(), before.owners_mapping.clone()),
-            };
-            if owner != before.owner || owners_mapping != before.owners_mapping {
-                actor.require(Operation::SetIntegrationOwner)?;
-            }
-            name_is_free(tx, &command.name, Some(id)).await?;
-            keep_what_claims_hang_on(tx, &before, &command).await?;
-            let mut integration = Integration {
-                name: command.name,
-                connector_id,
-                config: command.config,
-                secret_store: secret.store,
-                connected_resource_types: command.connected_resource_types,
-                custom_access_details: command.custom_access_details,
-                owner,
-                owners_mapping,
-                updated_at: tx.now(),
-                ..before.clone()
-            };
-            tx.update_integration(&mut integration).await?;
-            match &secret.values {
-                Some(values) => tx.put_integration_secret(id, values).await?,
-                None => {
-                    tx.delete_integration_secret(id).await?;
-                }
-            }
-            if let (true, Some(connector_id)) = (moves, &integration.connector_id) {
-                tx.requeue_tasks_of_integration(id, connector_id).await?;
-            }
-            let detail = json!({
-                "name": integration.name,
-                "connector_id": integration.connector_id,
-                "changed": changes(&before, &integration),
-                "secret_sent": secret.values.is_some(),
-            });
-            let audit = actor.audit();
-            trail::record(tx, &audit, "integration.updated", "integration", id.as_str(), detail)
-                .await?;
-            if integration.status != IntegrationStatus::Disabled {
-                restart_discovery(tx, &mut integration).await?;
-            }
-            Ok(view(tx, integration).await?)
+            let replacement = Replacement::read(tx, app, actor, id, command).await?;
+            replacement.store(tx, actor).await
         })
         .await
+}
+
+/// Replaces an integration where a command says something else than it, and tells whether the
+/// secret was among that; `None` where it does not. The caller has asked whether the actor may
+/// manage integrations.
+pub(crate) async fn replace_if_different(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    id: &IntegrationId,
+    command: IntegrationCommand,
+) -> Result<Option<(IntegrationView, bool)>, AppError> {
+    let replacement = Replacement::read(tx, app, actor, id, command).await?;
+    let new_secret = replacement.has_new_secret();
+    if !new_secret && changes(&replacement.before, &replacement.after).is_empty() {
+        return Ok(None);
+    }
+    Ok(Some((replacement.store(tx, actor).await?, new_secret)))
+}
+
+/// An integration and what is to be stored in its place, checked. Its row is locked.
+struct Replacement {
+    before: Integration,
+    after: Integration,
+    /// What the server keeps of the secret now.
+    stored: SecretValues,
+    /// What it is to keep; `None` if nothing.
+    values: Option<SecretValues>,
+}
+
+impl Replacement {
+    async fn read(
+        tx: &mut Tx,
+        app: &App,
+        actor: &Actor,
+        id: &IntegrationId,
+        command: IntegrationCommand,
+    ) -> Result<Self, AppError> {
+        tx.lock_integration(id).await?;
+        let before = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
+        let kind = find_type(&before.integration_type)
+            .ok_or_else(|| AppError::conflict("this server lacks the integration's type"))?;
+        let command = command.completed(&before);
+        check(kind, &command)?;
+        let stored = tx.find_integration_secret(id).await?.unwrap_or_default();
+        let secret = secret::read(kind, &command, &stored)?;
+        let connector_id = match &command.connector_id {
+            Some(wanted)
+                if before.connector_id.as_ref().map(ConnectorId::as_str) != Some(wanted) =>
+            {
+                actor.require(Operation::MoveIntegration)?;
+                Some(find_connector(app, tx, wanted).await?)
+            }
+            _ => before.connector_id.clone(),
+        };
+        secret::demand_again(kind, &command, &before, connector_id != before.connector_id)?;
+        let (owner, owners_mapping) = match command.format {
+            Format::Whole | Format::Document => owners::resolve(tx, &command).await?,
+            Format::Older => (before.owner.clone(), before.owners_mapping.clone()),
+        };
+        if owner != before.owner || owners_mapping != before.owners_mapping {
+            actor.require(Operation::SetIntegrationOwner)?;
+        }
+        name_is_free(tx, &command.name, Some(id)).await?;
+        keep_what_claims_hang_on(tx, &before, &command).await?;
+        let after = Integration {
+            name: command.name,
+            connector_id,
+            config: command.config,
+            secret_store: secret.store,
+            connected_resource_types: command.connected_resource_types,
+            custom_access_details: command.custom_access_details,
+            owner,
+            owners_mapping,
+            updated_at: tx.now(),
+            ..before.clone()
+        };
+        Ok(Self { before, after, stored, values: secret.values })
+    }
+
+    fn has_new_secret(&self) -> bool {
+        let Some(values) = &self.values else { return false };
+        let is_stored = |(key, value): (&String, &SecretString)| {
+            self.stored
+                .get(key)
+                .is_some_and(|stored| stored.expose_secret() == value.expose_secret())
+        };
+        values.len() != self.stored.len() || !values.iter().all(is_stored)
+    }
+
+    async fn store(self, tx: &mut Tx, actor: &Actor) -> Result<IntegrationView, AppError> {
+        let Self { before, after: mut integration, values, .. } = self;
+        let id = &before.id;
+        tx.update_integration(&mut integration).await?;
+        match &values {
+            Some(values) => tx.put_integration_secret(id, values).await?,
+            None => {
+                tx.delete_integration_secret(id).await?;
+            }
+        }
+        if let Some(connector_id) = &integration.connector_id
+            && integration.connector_id != before.connector_id
+        {
+            tx.requeue_tasks_of_integration(id, connector_id).await?;
+        }
+        let detail = json!({
+            "name": integration.name,
+            "connector_id": integration.connector_id,
+            "changed": changes(&before, &integration),
+            "secret_sent": values.is_some(),
+        });
+        let audit = actor.audit();
+        trail::record(tx, &audit, "integration.updated", "integration", id.as_str(), detail)
+            .await?;
+        if integration.status != IntegrationStatus::Disabled {
+            restart_discovery(tx, &mut integration).await?;
+        }
+        Ok(view(tx, integration).await?)
+    }
 }
 
 /// Begins a discovery run. 409 while the integration is disabled, or has nobody to do it.

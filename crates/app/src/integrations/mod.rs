@@ -21,7 +21,9 @@ use latchkey_store::{IntegrationFilter, PageKey, StoreError, TextMatch, Tx};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+pub(crate) use change::{create, replace_if_different};
 pub use change::{create_integration, refresh_integration, update_integration};
+pub(crate) use removal::delete;
 pub use removal::{Retired, delete_integration, retire_integration};
 
 use crate::{
@@ -75,6 +77,9 @@ pub enum Format {
     /// The older one: on update, what it cannot say stays, and so do the list of resource types
     /// and a secret kept by the server where they are left out.
     Older,
+    /// A document of policy as code: whole, but that a secret kept by the server stays where it
+    /// is left out, because secrets do not belong into such documents.
+    Document,
 }
 
 /// Everything that can be said about an integration, for creating and for replacing.
@@ -107,7 +112,7 @@ impl IntegrationCommand {
         if self.format == Format::Whole {
             return self;
         }
-        if self.connected_resource_types.is_none() {
+        if self.format == Format::Older && self.connected_resource_types.is_none() {
             self.connected_resource_types.clone_from(&before.connected_resource_types);
         }
         let says_where = self.secret_stores.is_some()
@@ -236,7 +241,11 @@ pub(crate) async fn identity_source(
     }
 }
 
-async fn view(tx: &mut Tx, integration: Integration) -> Result<IntegrationView, StoreError> {
+/// An integration with its names.
+pub(crate) async fn view(
+    tx: &mut Tx,
+    integration: Integration,
+) -> Result<IntegrationView, StoreError> {
     let owner = integration.owner.as_ref().and_then(|owner| owner.source_integration_id.clone());
     let mapping = integration
         .owners_mapping

@@ -40,41 +40,41 @@ pub async fn delete_integration(
     id: &IntegrationId,
 ) -> Result<(), AppError> {
     actor.require(Operation::ManageIntegrations)?;
-    app.store()
-        .write(async |tx| {
-            tx.lock_integration(id).await?;
-            let integration = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
-            let mut users: Vec<String> = Vec::new();
-            for flow in tx.flows_using_integration(id).await? {
-                users.push(format!("the access flow \"{}\"", flow.name));
-            }
-            for bundle in tx.bundles_using_integration(id).await? {
-                users.push(format!("the bundle \"{}\"", bundle.name));
-            }
-            for request in tx.open_requests_of_integration(id).await? {
-                users.push(format!("the pending request AR-{}", request.number));
-            }
-            let claims = tx.live_claims_of_integration(id).await?;
-            if claims > 0 {
-                users.push(format!("live access to {claims} of its entitlements"));
-            }
-            if !users.is_empty() {
-                return Err(AppError::conflict(format!(
-                    "the integration is used by {}; end those first, or, if the target is gone for \
-                     good, run `latchkey admin integration retire`",
-                    users.join(", ")
-                )));
-            }
-            tx.delete_integration(id).await?;
-            let detail = json!({
-                "name": integration.name,
-                "type": integration.integration_type,
-            });
-            let audit = actor.audit();
-            trail::record(tx, &audit, "integration.deleted", "integration", id.as_str(), detail)
-                .await
-        })
-        .await
+    app.store().write(async |tx| delete(tx, actor, id).await).await
+}
+
+/// Deletes an integration. The caller has asked whether the actor may.
+pub(crate) async fn delete(tx: &mut Tx, actor: &Actor, id: &IntegrationId) -> Result<(), AppError> {
+    tx.lock_integration(id).await?;
+    let integration = tx.find_integration(id).await?.ok_or_else(AppError::not_found)?;
+    let mut users: Vec<String> = Vec::new();
+    for flow in tx.flows_using_integration(id).await? {
+        users.push(format!("the access flow \"{}\"", flow.name));
+    }
+    for bundle in tx.bundles_using_integration(id).await? {
+        users.push(format!("the bundle \"{}\"", bundle.name));
+    }
+    for request in tx.open_requests_of_integration(id).await? {
+        users.push(format!("the pending request AR-{}", request.number));
+    }
+    let claims = tx.live_claims_of_integration(id).await?;
+    if claims > 0 {
+        users.push(format!("live access to {claims} of its entitlements"));
+    }
+    if !users.is_empty() {
+        return Err(AppError::conflict(format!(
+            "the integration is used by {}; end those first, or, if the target is gone for \
+             good, run `latchkey admin integration retire`",
+            users.join(", ")
+        )));
+    }
+    tx.delete_integration(id).await?;
+    let detail = json!({
+        "name": integration.name,
+        "type": integration.integration_type,
+    });
+    let audit = actor.audit();
+    trail::record(tx, &audit, "integration.deleted", "integration", id.as_str(), detail).await
 }
 
 /// Closes every claim of an integration whose target is gone for good as *not proven*, and

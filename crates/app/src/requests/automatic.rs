@@ -1,32 +1,32 @@
 //! What one person holds by an automatic flow, brought to what the flow's conditions say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use latchkey_domain::{
     audit::AuditActor,
     flow::{AccessFlow, FlowTrigger},
-    ids::{FlowId, IntegrationId, RequestId, UserId},
+    ids::{FlowId, IntegrationId, UserId},
     inventory::Entitlement,
     people::User,
     policy::{
         automatic::{Holding, Pair, effective, is_automatic, steps},
-        digest::request_digest,
         matching::meets,
         targets::{flow_covers, is_grantable},
     },
-    request::{AccessRequest, RequestState, RequestUnit},
+    request::{AccessRequest, RequestState},
 };
 use latchkey_store::{PageQuery, RequestFilter, Tx};
-use serde_json::json;
 
-use super::{filing::unit, people::Person};
+use super::{
+    fresh::{self, Fresh},
+    people::Person,
+};
 use crate::{
     App,
     contents::Contents,
     error::AppError,
     lifecycle::{Because, begin_granting, end_or_cancel, lock_claims},
-    trail::record,
 };
 
 /// How long nothing is tried again that failed.
@@ -169,54 +169,21 @@ async fn give(
     person: &Person,
     entitlements: &[&Entitlement],
 ) -> Result<(), AppError> {
-    let now = tx.now();
-    let id = RequestId::generate(now, app.rng());
-    let mut units: Vec<RequestUnit> =
-        entitlements.iter().map(|one| unit(app, now, &id, one)).collect();
-    let mut request = AccessRequest {
-        id,
-        number: tx.next_request_number().await?,
-        requestor_id: person.user.id.clone(),
-        grantee_id: person.user.id.clone(),
-        asked_as_grantee: false,
-        flow_id: flow.id.clone(),
-        flow_version: flow.version,
-        flow_policy: effective(&flow.policy),
-        bundle_id: None,
-        state: RequestState::Initializing,
-        state_reason: None,
+    let fresh = Fresh {
+        requestor: &person.user.id,
+        grantee: &person.user.id,
+        as_grantee: false,
+        flow,
+        policy: effective(&flow.policy),
+        bundle: None,
         justification: None,
         duration_sec: None,
         duration_was_asked: false,
-        custom_fields: std::collections::BTreeMap::new(),
-        digest: String::new(),
-        escalations: Vec::new(),
-        created_at: now,
-        decided_at: None,
-        ends_at: None,
-        extending_to: None,
-        extension_count: 0,
-        granted_at: None,
-        grant_deadline: None,
-        ended_at: None,
-        revoke_requested_at: None,
-        version: 1,
+        custom_fields: BTreeMap::new(),
     };
-    request.digest = request_digest(&request, &units);
-    tx.insert_request(&request, &units).await?;
-    let told = json!({
-        "number": request.number,
-        "grantee_id": request.grantee_id,
-        "flow_id": request.flow_id,
-        "flow_version": request.flow_version,
-        "automatic": true,
-        "entitlements": units
-            .iter()
-            .map(|unit| json!([unit.integration_id, unit.resource_path, unit.permission]))
-            .collect::<Vec<_>>(),
-    });
-    let (by, object) = (AuditActor::System, request.id.to_string());
-    record(tx, &by, "access_request.created", "access_request", &object, told).await?;
+    let (mut request, mut units) = fresh.draft(app, tx.now(), entitlements.iter().copied());
+    let by = AuditActor::System;
+    fresh::insert(tx, &by, &mut request, &units, None).await?;
     begin_granting(tx, app, &by, &mut request, &mut units).await
 }
 

@@ -8,16 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     bundle::Bundle,
     flow::AccessFlow,
-    ids::{IntegrationId, PermissionId, RequestId, ResourceId, UnitId, UserId},
+    ids::{IntegrationId, PermissionId, RequestId, ResourceId, UserId},
     inventory::Entitlement,
     policy::{
-        digest,
         ends::{check_duration, granted_duration},
         owners::Owners,
         selection::{Asking, Part, Preference, Refusal, Split, split},
         targets::is_grantable,
     },
-    request::{AccessRequest, RequestState, RequestUnit, UnitState},
+    request::{AccessRequest, RequestState, RequestUnit},
     settings::SettingSpec,
 };
 use latchkey_store::{NewJob, Tx, Wake};
@@ -27,6 +26,7 @@ use super::{
     approvers::Parties,
     escalating::{plan_escalation, tell_while_stuck},
     form::{Form, refuse_justification},
+    fresh::{self, Fresh},
     owners::owners_of_resources,
     people::{Person, grantee_of},
     reading::find_own,
@@ -39,7 +39,6 @@ use crate::{
     error::{AppError, codes},
     jobs,
     lifecycle::{begin_granting, enter, lock_claims_of},
-    trail::record,
 };
 
 /// The most entitlements one call may ask for.
@@ -378,73 +377,21 @@ fn draft(
     command: &RequestAccess,
     part: &Part<'_>,
 ) -> (AccessRequest, Vec<RequestUnit>) {
-    let id = RequestId::generate(now, app.rng());
-    let units: Vec<RequestUnit> = part
-        .entitlements
-        .iter()
-        .filter_map(|place| asked.entitlements.get(*place))
-        .map(|entitlement| unit(app, now, &id, entitlement))
-        .collect();
+    let entitlements = part.entitlements.iter().filter_map(|place| asked.entitlements.get(*place));
     let policy = part.flow.policy.clone();
-    let mut request = AccessRequest {
-        id,
-        number: 0,
-        requestor_id: asked.requestor.user.id.clone(),
-        grantee_id: asked.grantee.user.id.clone(),
-        asked_as_grantee: asked.as_grantee,
-        flow_id: part.flow.id.clone(),
-        flow_version: part.flow.version,
+    let fresh = Fresh {
+        requestor: &asked.requestor.user.id,
+        grantee: &asked.grantee.user.id,
+        as_grantee: asked.as_grantee,
+        flow: part.flow,
+        bundle: asked.bundle.as_ref().map(|bundle| &bundle.id),
+        justification: command.justification.clone(),
         duration_sec: granted_duration(&policy, command.duration_sec),
         duration_was_asked: command.duration_sec.is_some(),
-        flow_policy: policy,
-        bundle_id: asked.bundle.as_ref().map(|bundle| bundle.id.clone()),
-        state: RequestState::Initializing,
-        state_reason: None,
-        justification: command.justification.clone(),
+        policy,
         custom_fields: command.custom_fields.clone(),
-        digest: String::new(),
-        escalations: Vec::new(),
-        created_at: now,
-        decided_at: None,
-        ends_at: None,
-        extending_to: None,
-        extension_count: 0,
-        granted_at: None,
-        grant_deadline: None,
-        ended_at: None,
-        revoke_requested_at: None,
-        version: 1,
     };
-    request.digest = digest::request_digest(&request, &units);
-    (request, units)
-}
-
-/// The unit of a request for one entitlement, as it is now.
-pub(super) fn unit(
-    app: &App,
-    now: Timestamp,
-    request: &RequestId,
-    asked: &Entitlement,
-) -> RequestUnit {
-    let Entitlement { resource, permission } = asked;
-    RequestUnit {
-        id: UnitId::generate(now, app.rng()),
-        request_id: request.clone(),
-        integration_id: resource.integration_id.clone(),
-        resource_id: resource.id.clone(),
-        resource_type: resource.resource_type.clone(),
-        resource_source_id: resource.source_id.clone(),
-        resource_name: resource.name.clone(),
-        resource_path: resource.path.clone(),
-        resource_context: resource.context.clone(),
-        permission_id: permission.id.clone(),
-        permission: permission.name.clone(),
-        state: UnitState::Idle,
-        error: None,
-        session_id: None,
-        ends_at: None,
-        extends_to: None,
-    }
+    fresh.draft(app, now, entitlements)
 }
 
 /// Stores the request and sends it where its flow says.
@@ -462,26 +409,7 @@ async fn store(
     if !needs_approval {
         lock_claims_of(tx, &request.grantee_id, &units).await?;
     }
-    request.number = tx.next_request_number().await?;
-    tx.insert_request(&request, &units).await?;
-    let told = json!({
-        "number": request.number,
-        "grantee_id": request.grantee_id,
-        "asked_as_grantee": request.asked_as_grantee,
-        "flow_id": request.flow_id,
-        "flow_version": request.flow_version,
-        "bundle_id": request.bundle_id,
-        "duration_sec": request.duration_sec,
-        "justification": request.justification,
-        "digest": request.digest,
-        "again": again,
-        "entitlements": units
-            .iter()
-            .map(|unit| json!([unit.integration_id, unit.resource_path, unit.permission]))
-            .collect::<Vec<_>>(),
-    });
-    let id = request.id.to_string();
-    record(tx, &audit, "access_request.created", "access_request", &id, told).await?;
+    fresh::insert(tx, &audit, &mut request, &units, again).await?;
     if needs_approval {
         let people = tell_while_stuck(tx, &mut request, asked.parties(), &units).await?;
         let told = json!({ "tiers_told": request.escalations.len() });

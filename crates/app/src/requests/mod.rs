@@ -10,6 +10,7 @@ mod explaining;
 mod extending;
 mod filing;
 mod form;
+mod fresh;
 mod office;
 mod overview;
 mod owners;

@@ -38,4 +38,5 @@ mod groups;
 mod integrations;
 mod office;
 mod people;
+mod policy_as_code;
 mod tokens;

@@ -1,6 +1,6 @@
 //! `/api/admin/v4/integrations`: the target systems.
 
-pub(super) mod wire;
+pub(crate) mod wire;
 
 use aide::axum::{
     ApiRouter,
