@@ -1,20 +1,16 @@
 //! What a person may ask for: the union of what the flows that concern the person give.
 
-use std::collections::BTreeSet;
-
 use latchkey_domain::{
-    flow::AccessFlow,
+    bundle::Bundle,
     ids::{BundleId, IntegrationId, PermissionId, ResourceId},
     inventory::Entitlement,
-    policy::selection::is_usable_by,
 };
 use latchkey_inventory::{Filter, Position, Snapshot, TextFilter};
-use latchkey_store::{BundleFilter, PageKey, TextMatch, Tx};
+use latchkey_store::{PageKey, TextMatch, Tx};
 
 use crate::{
     Actor, App, Operation, Page, PageRequest,
     error::AppError,
-    flows::named_by_targets,
     indexed,
     requests::people::{Person, grantee_of},
 };
@@ -64,14 +60,7 @@ pub async fn available_entitlements(
     actor.require(Operation::ReadAvailableAccess)?;
     let after = page.after.as_ref().map(position).transpose()?;
     let snapshot = indexed::snapshot(app).await?;
-    let (requestor, grantee) = app
-        .store()
-        .read(async |tx: &mut Tx| -> Result<(Person, Person), AppError> {
-            let requestor = Person::of(tx, actor.user.clone()).await?;
-            let grantee = grantee_of(tx, &actor.user, query.grantee.as_deref()).await?;
-            Ok((requestor, grantee))
-        })
-        .await?;
+    let (requestor, grantee) = parties(app, actor, query.grantee.as_deref()).await?;
     let flows = snapshot.policy().flows_for(requestor.facts(), grantee.facts());
     let available = snapshot.available(&flows, &query.filter());
     let rows = available.page(after.as_ref(), page.query().limit as usize);
@@ -88,35 +77,33 @@ pub async fn available_bundles(
     page: &PageRequest,
 ) -> Result<Page<AvailableBundle>, AppError> {
     actor.require(Operation::ReadAvailableAccess)?;
-    app.store()
-        .read(async |tx: &mut Tx| -> Result<Page<AvailableBundle>, AppError> {
-            let requestor = Person::of(tx, actor.user.clone()).await?;
-            let grantee = grantee_of(tx, &actor.user, grantee).await?;
-            let flows = flows_for(tx, &requestor, &grantee).await?;
-            let ids: BTreeSet<BundleId> =
-                flows.iter().flat_map(|flow| named_by_targets(&flow.policy).bundles).collect();
-            if ids.is_empty() {
-                return Ok(Page { items: Vec::new(), next: None });
-            }
-            let filter = BundleFilter { ids: ids.into_iter().collect(), names: names.to_vec() };
-            let rows = tx.list_bundles(&filter, &page.query()).await?;
-            let page = page.page(rows, |one| PageKey::new(one.created_at, one.id.as_str()));
-            Ok(page.map(|bundle| AvailableBundle { id: bundle.id, name: bundle.name }))
-        })
-        .await
+    let snapshot = indexed::snapshot(app).await?;
+    let (requestor, grantee) = parties(app, actor, grantee).await?;
+    let flows = snapshot.policy().flows_for(requestor.facts(), grantee.facts());
+    let names: Vec<TextFilter> = names.iter().map(text_filter).collect();
+    let key = |bundle: &&Bundle| PageKey::new(bundle.created_at, bundle.id.as_str());
+    let is_wanted = |bundle: &&Bundle| {
+        (names.is_empty() || names.iter().any(|name| name.passes(&bundle.name)))
+            && page.after.as_ref().is_none_or(|after| key(bundle) > *after)
+    };
+    let mut rows: Vec<&Bundle> = snapshot.policy().bundles_of(&flows).filter(is_wanted).collect();
+    rows.sort_by_cached_key(key);
+    let page = page.page(rows, key);
+    Ok(page.map(|bundle| AvailableBundle { id: bundle.id.clone(), name: bundle.name.clone() }))
 }
 
-/// The active flows by which `requestor` may ask for something for `grantee`.
-pub(crate) async fn flows_for(
-    tx: &mut Tx,
-    requestor: &Person,
-    grantee: &Person,
-) -> Result<Vec<AccessFlow>, AppError> {
-    let flows = tx.active_flows().await?;
-    Ok(flows
-        .into_iter()
-        .filter(|flow| is_usable_by(flow, requestor.facts(), grantee.facts()))
-        .collect())
+/// Who asks, and for whom it would be.
+async fn parties(
+    app: &App,
+    actor: &Actor,
+    grantee: Option<&str>,
+) -> Result<(Person, Person), AppError> {
+    app.store()
+        .read(async |tx: &mut Tx| -> Result<(Person, Person), AppError> {
+            let requestor = Person::of(tx, actor.user.clone()).await?;
+            Ok((requestor, grantee_of(tx, &actor.user, grantee).await?))
+        })
+        .await
 }
 
 /// Where an entitlement stands in lists.

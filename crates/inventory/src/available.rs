@@ -39,7 +39,8 @@ impl TextFilter {
         }
     }
 
-    fn passes(&self, text: &str) -> bool {
+    /// Whether a text is as wanted.
+    pub fn passes(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         match self {
             Self::Exact(wanted) => text == wanted.to_lowercase(),

@@ -303,6 +303,13 @@ impl Policy {
         Some(&bundle.targets)
     }
 
+    /// The bundles that some of the flows name, in the order in which they were given.
+    pub fn bundles_of<'p>(&'p self, flows: &'p PersonFlows) -> impl Iterator<Item = &'p Bundle> {
+        self.rules.bundles.iter().filter(|bundle| {
+            self.flows_of_bundle(&bundle.id).iter().any(|number| flows.flows.contains(*number))
+        })
+    }
+
     /// The query of an access scope.
     pub fn find_query(&self, id: &AccessScopeId) -> Option<&Query> {
         let (_, query) = self.rules.access_scopes.get(*self.queries.get(id)? as usize)?;

@@ -18,8 +18,6 @@ use crate::{
 /// Which bundles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BundleFilter {
-    /// Any of these; empty for all.
-    pub ids: Vec<BundleId>,
     /// Any of these names; empty for all.
     pub names: Vec<TextMatch>,
 }
@@ -136,7 +134,6 @@ impl Tx {
         page: &PageQuery,
     ) -> Result<Vec<Bundle>> {
         let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM bundles b WHERE TRUE"));
-        sql.and_in("b.id", filter.ids.iter().map(BundleId::as_str));
         sql.and_any_text("b.name_lower", &filter.names);
         page.apply(&mut sql, "b.created_at", "b.id");
         self.rows(sql, read_bundle).await

@@ -469,16 +469,6 @@ impl Tx {
         self.list_resources(&filter, &PageQuery::all()).await
     }
 
-    /// The types of the resources that are not gone, sorted.
-    pub async fn resource_types_of(&mut self, integration: &IntegrationId) -> Result<Vec<String>> {
-        let sql = Sql::with(
-            "SELECT DISTINCT resource_type FROM resources WHERE integration_id = $1 \
-             AND status <> 'deleted' ORDER BY resource_type",
-            values![integration.as_str()],
-        );
-        self.rows(sql, |row| row.text("resource_type")).await
-    }
-
     /// Replaces the tags that people set; false without such a resource.
     pub async fn set_user_tags(
         &mut self,

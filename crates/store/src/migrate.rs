@@ -13,7 +13,7 @@ use sea_orm::{
 use crate::{
     error::{Result, StoreError},
     keys::KeyRing,
-    schema::{LATEST, STEPS},
+    schema::{LATEST, ON_SQLITE, STEPS},
     sql::{Row, micros, values},
 };
 
@@ -57,6 +57,9 @@ pub(crate) async fn run(
     }
     for step in STEPS.iter().filter(|step| step.version > found) {
         conn.execute_unprepared(step.sql).await?;
+        for (_, sql) in ON_SQLITE.iter().filter(|(version, _)| sqlite && *version == step.version) {
+            conn.execute_unprepared(sql).await?;
+        }
         exec(
             &conn,
             "INSERT INTO schema_migrations (version, name, applied_at) VALUES ($1, $2, $3)",

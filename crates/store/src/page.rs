@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::sql::{Sql, micros};
 
 /// The place of a row in lists: they are sorted by (creation time, id).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageKey {
     /// When the row was made. Compared in whole microseconds.
     pub created_at: Timestamp,

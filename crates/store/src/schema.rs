@@ -61,5 +61,10 @@ pub(crate) const STEPS: &[Step] = &[
     },
 ];
 
+/// What steps do besides where the database is SQLite, by version: an index that holds whole rows
+/// has no bound there, and PostgreSQL bounds it to a third of a page.
+pub(crate) const ON_SQLITE: &[(i64, &str)] =
+    &[(16, include_str!("../migrations/0016_places_of_requests.sqlite.sql"))];
+
 /// The version of the last step.
 pub(crate) const LATEST: i64 = 16;

@@ -44,10 +44,6 @@ use crate::{
 const PREPARED: usize = 200;
 const PREPARED_TO_READ: usize = 64;
 
-/// What a reader keeps of the file, at most: a page of a list whose rows lie far apart touches
-/// hundreds of pages, and SQLite's own bound of 2 MB then reads them from the file each time.
-const CACHE_TO_READ_KIB: u32 = 16 * 1024;
-
 /// How long statements may run without letting other tasks of the thread go on.
 const TURN: Duration = Duration::from_millis(1);
 
@@ -223,9 +219,7 @@ impl Sqlite {
         } else {
             let connection = connect(&self.readers.path, self.readers.patience)?;
             connection.set_prepared_statement_cache_capacity(PREPARED_TO_READ);
-            connection.execute_batch(&format!(
-                "PRAGMA query_only = ON; PRAGMA cache_size = -{CACHE_TO_READ_KIB}"
-            ))?;
+            connection.execute_batch("PRAGMA query_only = ON")?;
             connection
         };
         Ok(Reader { connection: Some(connection), home: Arc::clone(&self.readers), _slot: slot })

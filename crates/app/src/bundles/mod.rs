@@ -47,7 +47,7 @@ pub async fn list_bundles(
     page: &PageRequest,
 ) -> Result<Page<BundleView>, AppError> {
     actor.require(Operation::ReadBundles)?;
-    let filter = BundleFilter { names: name.into_iter().collect(), ..BundleFilter::default() };
+    let filter = BundleFilter { names: name.into_iter().collect() };
     app.store()
         .read(async |tx| {
             let rows = tx.list_bundles(&filter, &page.query()).await?;

@@ -118,7 +118,7 @@ impl Lists<'_> {
     /// Calls in a round.
     fn count(&self, clients: usize) -> usize {
         let each = if self.quick { 20 } else { 100 };
-        if clients == 1 { each } else { each * 4 }
+        if clients == 1 { each } else { each * 16 }
     }
 
     fn pages(&self, list: &CursorList, side: &str, count: usize) -> Vec<Call> {

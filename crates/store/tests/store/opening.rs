@@ -57,6 +57,7 @@ async fn requests_of_an_older_database_say_their_places_in_lists(ground: Ground)
     let names = before[0].parts.values().map(|part| part.integration_name.as_str());
     assert_eq!(names.collect::<BTreeSet<_>>(), BTreeSet::from(["files", "shop"]));
     for statement in [
+        "DROP INDEX IF EXISTS requests_listed",
         "ALTER TABLE requests DROP COLUMN places",
         "DELETE FROM schema_migrations WHERE version >= 16",
     ] {
