@@ -9,6 +9,7 @@ mod api;
 mod grant;
 mod http;
 mod installation;
+mod inventory;
 mod load;
 mod machine;
 mod report;
@@ -32,6 +33,8 @@ enum Benchmark {
     Grant(grant::Options),
     /// Reads and writes over HTTP beside a bare handler on the same database.
     Api(api::Options),
+    /// The in-memory index beside `PostgreSQL` and policy engines.
+    Inventory(inventory::Options),
     /// The bare handler; started by `api`.
     #[command(hide = true)]
     Bare(api::BareOptions),
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
                 match arguments.benchmark {
                     Benchmark::Grant(options) => grant::run(options).await,
                     Benchmark::Api(options) => api::run(options).await,
+                    Benchmark::Inventory(options) => inventory::run(options).await,
                     Benchmark::Bare(options) => api::serve_bare(options).await,
                 }
             })
