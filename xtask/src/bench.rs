@@ -12,6 +12,9 @@ const CRASH_WORD: &[u8] = b"LATCHKEY_FAULT_CRASH";
 pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {
     println!("Building the release programs (only the first time takes long)");
     build_release()?;
+    if name == "inventory" {
+        build_with_rivals()?;
+    }
     let release = target_folder()?.join("release");
     let commit =
         capture(Command::new("git").current_dir(root()?).args(["describe", "--always", "--dirty"]))
@@ -28,6 +31,20 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {
         .args(["--commit", commit.trim()])
         .args(arguments);
     watch(&mut bench)
+}
+
+/// Builds the measurements with the policy engines that `inventory` is measured beside; no shipped
+/// program is built with them.
+fn build_with_rivals() -> Result<()> {
+    watch(&mut cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "latchkey-bench",
+        "--features",
+        "rivals",
+    ])?)
 }
 
 /// Builds in the release profile, and searches the shipped program for crash points.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::{Metadata, Package};
 use serde::Deserialize;
 
-use crate::workspace::{capture, cargo, metadata, root};
+use crate::workspace::{capture, cargo, metadata_with_all_features, root};
 
 /// The parts of `deny.toml` that are checked.
 #[derive(Deserialize)]
@@ -31,12 +31,15 @@ struct BanRules {
 #[derive(Deserialize)]
 struct Banned {
     name: String,
+    /// Packages that may depend on it all the same.
+    #[serde(default)]
+    wrappers: BTreeSet<String>,
 }
 
 pub(crate) fn check() -> Result<()> {
     let text = std::fs::read_to_string(root()?.join("deny.toml"))?;
     let rules: Rules = toml::from_str(&text).context("deny.toml")?;
-    let metadata = metadata()?;
+    let metadata = metadata_with_all_features()?;
     let used = used_packages()?;
     let faults = faults_in(&metadata, &used, &rules);
     if !faults.is_empty() {
@@ -46,13 +49,14 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Names and versions of what is really built on any platform. The resolved metadata alone also
+/// Names and versions of what is really built on any platform with any feature. The resolved metadata alone also
 /// lists optional packages that a feature only mentions.
 fn used_packages() -> Result<BTreeSet<String>> {
     let tree = capture(&mut cargo(&[
         "tree",
         "--locked",
         "--workspace",
+        "--all-features",
         "--target",
         "all",
         "--edges",
@@ -79,8 +83,12 @@ fn faults_in(metadata: &Metadata, used: &BTreeSet<String>, rules: &Rules) -> Vec
         if !used.contains(&named) {
             continue;
         }
-        if rules.bans.deny.iter().any(|banned| package.name == banned.name) {
-            faults.push(format!("{named} is banned"));
+        if let Some(banned) = rules.bans.deny.iter().find(|banned| package.name == banned.name) {
+            // Whoever cannot be told is not let through.
+            let users = users_of(package).unwrap_or_default();
+            if users.is_empty() || !users.is_subset(&banned.wrappers) {
+                faults.push(format!("{named} is banned"));
+            }
         }
         if !comes_from_the_registry_or_here(package) {
             faults.push(format!("{named} comes from an unknown source"));
@@ -92,6 +100,30 @@ fn faults_in(metadata: &Metadata, used: &BTreeSet<String>, rules: &Rules) -> Vec
         }
     }
     faults
+}
+
+/// The names of the packages that depend on one, as far as they are built with it.
+fn users_of(package: &Package) -> Result<BTreeSet<String>> {
+    let tree = capture(&mut cargo(&[
+        "tree",
+        "--locked",
+        "--workspace",
+        "--all-features",
+        "--target",
+        "all",
+        "--edges",
+        "normal,build,dev",
+        "--invert",
+        &format!("{}@{}", package.name, package.version),
+        "--depth",
+        "1",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ])?)?;
+    let names = tree.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    Ok(names.map(str::to_owned).collect())
 }
 
 fn comes_from_the_registry_or_here(package: &Package) -> bool {
@@ -157,7 +189,8 @@ impl<'a> Expression<'a> {
         if self.next_is("WITH") {
             licence = format!("{licence} WITH {}", self.take());
         }
-        self.allowed.contains(&licence)
+        // `+` is that version or any later one.
+        self.allowed.contains(licence.strip_suffix('+').unwrap_or(&licence))
     }
 }
 
@@ -181,6 +214,8 @@ mod tests {
             ("(GPL-3.0-only OR MIT) AND OpenSSL", false),
             ("Apache-2.0 WITH LLVM-exception", true),
             ("Apache-2.0", false),
+            ("MIT+", true),
+            ("GPL-3.0+", false),
             ("MIT MIT", false),
             ("(MIT", false),
             ("", false),

@@ -54,9 +54,18 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 
 /// The dependency graph.
 pub(crate) fn metadata() -> Result<Metadata> {
+    metadata_by(&["--locked"])
+}
+
+/// The same with every feature of every member.
+pub(crate) fn metadata_with_all_features() -> Result<Metadata> {
+    metadata_by(&["--locked", "--all-features"])
+}
+
+fn metadata_by(options: &[&str]) -> Result<Metadata> {
     MetadataCommand::new()
         .manifest_path(root()?.join("Cargo.toml"))
-        .other_options(vec!["--locked".to_owned()])
+        .other_options(options.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
         .exec()
         .context("cargo metadata failed")
 }

@@ -10,6 +10,7 @@ mod api;
 mod grant;
 mod http;
 mod installation;
+mod inventory;
 mod load;
 mod machine;
 mod report;
@@ -35,6 +36,8 @@ enum Benchmark {
     Api(api::Options),
     /// A CSV report of a million rows.
     ActivityReport(activity_report::Options),
+    /// The in-memory index beside `PostgreSQL` and policy engines.
+    Inventory(inventory::Options),
     /// The bare handler; started by `api`.
     #[command(hide = true)]
     Bare(api::BareOptions),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
                     Benchmark::Grant(options) => grant::run(options).await,
                     Benchmark::Api(options) => api::run(options).await,
                     Benchmark::ActivityReport(options) => activity_report::run(options).await,
+                    Benchmark::Inventory(options) => inventory::run(options).await,
                     Benchmark::Bare(options) => api::serve_bare(options).await,
                 }
             })

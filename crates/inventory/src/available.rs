@@ -1,6 +1,11 @@
 //! What a person may ask for: the union of what their flows give, with filters, without looking
 //! at flows or rows one by one.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
 use latchkey_domain::{
     ids::{IntegrationId, ResourceId},
     inventory::{Entitlement, Permission, Resource},
@@ -8,11 +13,11 @@ use latchkey_domain::{
 
 use crate::{
     bits::Bits,
-    classes::{Classes, NO},
     lexicon::Loose,
     policy::PersonFlows,
     segment::View,
     snapshot::{Held, Reached, Snapshot},
+    tiles::{NO, Slots, Tiles, slots_where},
     walk::{Picked, Position, entitlements_after, resources_after},
 };
 
@@ -86,11 +91,11 @@ pub struct Facet<'s> {
 #[derive(Debug)]
 struct PartAvailable<'s> {
     view: &'s View,
-    classes: &'s Classes,
-    /// For each word of permissions' places: those that the person may ask for, by class.
-    words: Vec<Vec<u64>>,
-    /// The rows that pass the filter; `None` for all.
-    rows: Option<Bits>,
+    /// For each permission's place: the rows on which the person may ask for it. Places that have
+    /// the same rows share them.
+    places: Vec<Option<Arc<Bits>>>,
+    /// Rows with anything; worked out when a page is asked for.
+    any: OnceLock<Bits>,
 }
 
 impl Snapshot {
@@ -116,89 +121,106 @@ impl Snapshot {
 }
 
 impl<'s> PartAvailable<'s> {
-    fn new(view: &'s View, reached: &'s Reached, flows: &PersonFlows, filter: &Filter) -> Self {
-        let Reached { classes, giving } = reached;
+    fn new(view: &'s View, reached: &Reached, flows: &PersonFlows, filter: &Filter) -> Self {
+        let Reached { tiles, giving } = reached;
         let allowed = allowed_slots(view, filter);
-        let count = view.slots.len().div_ceil(64);
-        let mut tiles: Vec<Vec<u64>> = vec![vec![0; classes.tiles().len()]; count];
+        let words = view.slots.len().div_ceil(64);
+        let mut slots_of_tile: Vec<u64> = vec![0; tiles.all().len() * words];
         for given in giving.all() {
+            let place = given.tile as usize * words + given.word as usize;
             if flows.grants.contains(given.grant)
-                && let Some(own) = tiles
-                    .get_mut(given.word as usize)
-                    .and_then(|own| own.get_mut(given.tile as usize))
+                && let Some(own) = slots_of_tile.get_mut(place)
             {
-                let kind = classes.tiles().get(given.tile as usize).map_or(NO, |tile| tile.kind);
+                let kind = tiles.all().get(given.tile as usize).map_or(NO, |tile| tile.kind);
                 let allowed =
                     allowed.get(kind as usize).and_then(|own| own.get(given.word as usize));
                 *own |= given.slots & allowed.copied().unwrap_or_default();
             }
         }
-        let by_class = |tiles: &Vec<u64>| {
-            let mut classed: Vec<u64> = Vec::with_capacity(classes.len());
-            for (parent, tile, _) in classes.iter() {
-                let above = classed.get(parent as usize).copied().unwrap_or_default();
-                classed.push(above | tiles.get(tile as usize).copied().unwrap_or_default());
-            }
-            classed
-        };
-        let words = tiles.iter().map(by_class).collect();
-        let rows = filter.resource_name.as_ref().map(|wanted| {
-            let (loose, text) = wanted.parts();
-            view.part.names.rows_with(&view.part.names.lexicon().loosely(loose, text))
-        });
-        Self { view, classes, words, rows }
-    }
-
-    fn is_in(&self, row: u32) -> bool {
-        !self.view.hidden.contains(row) && self.rows.as_ref().is_none_or(|rows| rows.contains(row))
-    }
-
-    fn has_any(&self, class: u32) -> bool {
-        self.words.iter().any(|word| word.get(class as usize).is_some_and(|slots| *slots != 0))
-    }
-
-    /// Shows the words of permissions' places, with how many rows have them.
-    fn each(&self, mut show: impl FnMut(u32, usize, u64, u64)) {
-        for (number, word) in self.words.iter().enumerate() {
-            let slots = |row: u32| {
-                let class = self.classes.class_of(row);
-                word.get(class as usize).copied().unwrap_or_default()
-            };
-            if let Some(rows) = &self.rows {
-                for row in rows.iter() {
-                    let slots = slots(row);
-                    if slots != 0 && !self.view.hidden.contains(row) {
-                        show(self.view.part.type_of(row), number, slots, 1);
+        let mut places = vec![None; view.slots.len()];
+        for (word, own) in places.chunks_mut(64).enumerate() {
+            let of_tiles = slots_of_tile.iter().skip(word).step_by(words);
+            for (slots, rows) in rows_by_slots(view, tiles, &of_tiles.copied()) {
+                let rows = Arc::new(rows);
+                for (slot, place) in own.iter_mut().enumerate() {
+                    if slots >> slot & 1 == 0 {
+                        continue;
                     }
-                }
-                continue;
-            }
-            for ((_, tile, size), slots) in self.classes.iter().zip(word) {
-                if *slots != 0 && size > 0 {
-                    let kind = self.classes.tiles().get(tile as usize).map_or(NO, |tile| tile.kind);
-                    show(kind, number, *slots, u64::from(size));
-                }
-            }
-            for row in self.view.hidden.iter() {
-                let slots = slots(row);
-                if slots != 0 {
-                    show(self.view.part.type_of(row), number, slots, u64::MAX);
+                    match place {
+                        None => *place = Some(Arc::clone(&rows)),
+                        Some(known) => Arc::make_mut(known).unite(&rows),
+                    }
                 }
             }
         }
+        if let Some(wanted) = &filter.resource_name {
+            let (loose, text) = wanted.parts();
+            let named = view.part.names.lexicon().loosely(loose, text);
+            let named = view.part.names.rows_with(&named);
+            for rows in places.iter_mut().flatten() {
+                Arc::make_mut(rows).intersect(&named);
+            }
+        }
+        Self { view, places, any: OnceLock::new() }
+    }
+
+    /// Each permission's place with its rows.
+    fn places(&self) -> impl Iterator<Item = (usize, &Arc<Bits>)> {
+        let places = self.places.iter().enumerate();
+        places.filter_map(|(slot, rows)| Some((slot, rows.as_ref()?)))
+    }
+
+    fn any(&self) -> &Bits {
+        self.any.get_or_init(|| {
+            let mut any = Bits::none(self.view.part.rows());
+            self.places().for_each(|(_, rows)| any.unite(rows));
+            any
+        })
     }
 
     fn count(&self) -> u64 {
-        let mut count = 0u64;
-        self.each(|_, _, slots, rows| {
-            count = count.wrapping_add(u64::from(slots.count_ones()).wrapping_mul(rows));
-        });
-        count
+        self.places().map(|(_, rows)| rows.count()).sum()
     }
 }
 
+/// The rows of tiles with the same permissions' places, united, without hidden ones.
+fn rows_by_slots(
+    view: &View,
+    tiles: &Tiles,
+    slots_of_tile: &(impl Iterator<Item = u64> + Clone),
+) -> BTreeMap<u64, Bits> {
+    let mut rows: BTreeMap<u64, Bits> = BTreeMap::new();
+    let mut add = |tile: u32, slots: u64| {
+        let own = rows.entry(slots).or_insert_with(|| Bits::none(view.part.rows()));
+        tiles.add_rows(tile, own);
+    };
+    let given =
+        || (0u32..).zip(tiles.all()).zip(slots_of_tile.clone()).filter(|(_, own)| *own != 0);
+    // What is given on whole types settles it for all other tiles of them.
+    let mut settled: Vec<u64> = vec![0; view.permissions.len()];
+    for ((number, tile), slots) in given() {
+        if let Some(settled) = settled.get_mut(tile.kind as usize)
+            && slots & !*settled != 0
+            && tiles.is_whole(number)
+        {
+            add(number, slots & !*settled);
+            *settled |= slots;
+        }
+    }
+    for ((number, tile), slots) in given() {
+        let left = slots & !settled.get(tile.kind as usize).copied().unwrap_or_default();
+        if left != 0 {
+            add(number, left);
+        }
+    }
+    for rows in rows.values_mut() {
+        rows.subtract(&view.hidden);
+    }
+    rows
+}
+
 /// The permissions that pass the filter, for each type of the part.
-fn allowed_slots(view: &View, filter: &Filter) -> Vec<crate::classes::Slots> {
+fn allowed_slots(view: &View, filter: &Filter) -> Vec<Slots> {
     let types = view.part.types.all().zip(&view.permissions);
     types
         .map(|(kind, permissions)| {
@@ -206,7 +228,7 @@ fn allowed_slots(view: &View, filter: &Filter) -> Vec<crate::classes::Slots> {
             let is_wanted = filter.resource_types.is_empty()
                 || filter.resource_types.iter().any(|wanted| wanted == kind);
             let names = &filter.permission_names;
-            crate::classes::slots_where(permissions, |_, permission| {
+            slots_where(permissions, |_, permission| {
                 is_wanted
                     && (names.is_empty() || names.iter().any(|name| name.passes(&permission.name)))
             })
@@ -254,24 +276,23 @@ impl<'s> Available<'s> {
     /// How much there is of each permission, by integration, type and permission; those without
     /// anything are left out.
     pub fn facets(&self) -> Vec<Facet<'s>> {
-        let mut facets = std::collections::BTreeMap::<_, Facet<'s>>::new();
+        let mut facets = BTreeMap::<_, Facet<'s>>::new();
         for (held, parts) in &self.parts {
             let integration_id = held.segment.integration_id();
             for part in parts {
-                part.each(|kind, word, slots, rows| {
-                    let permissions = part.view.permissions.get(kind as usize).map(|own| &**own);
-                    for (slot, permission) in permissions.unwrap_or_default().iter().enumerate() {
-                        if slot / 64 == word && slots >> (slot % 64) & 1 == 1 {
-                            let key = (integration_id, &permission.resource_type, &permission.id);
-                            let facet = facets.entry(key).or_insert(Facet {
-                                integration_id,
-                                permission,
-                                resources: 0,
-                            });
-                            facet.resources = facet.resources.wrapping_add(rows);
-                        }
+                for (kind, permissions) in part.view.part.types.all().zip(&part.view.permissions) {
+                    let of_type = part.view.part.rows_of_type.rows(kind);
+                    for (slot, rows) in part.places() {
+                        let Some(permission) = permissions.get(slot) else { continue };
+                        let key = (integration_id, &permission.resource_type, &permission.id);
+                        let facet = facets.entry(key).or_insert(Facet {
+                            integration_id,
+                            permission,
+                            resources: 0,
+                        });
+                        facet.resources += of_type.count_common(rows);
                     }
-                });
+                }
             }
         }
         facets.into_values().filter(|facet| facet.resources > 0).collect()
@@ -280,18 +301,12 @@ impl<'s> Available<'s> {
 
 impl Picked for Vec<PartAvailable<'_>> {
     fn next(&self, part: usize, from: u32) -> Option<u32> {
-        let own = self.get(part)?;
-        let classes = own.classes.by_row();
-        let ahead = (from..).zip(classes.get(from as usize..)?);
-        let mut rows = ahead.filter(|(row, class)| own.has_any(**class) && own.is_in(*row));
-        rows.next().map(|(row, _)| row)
+        self.get(part)?.any().next_from(from)
     }
 
     fn has(&self, part: usize, row: u32, slot: usize) -> bool {
-        let Some(own) = self.get(part) else { return false };
-        let class = own.classes.class_of(row);
-        let word = own.words.get(slot / 64).and_then(|word| word.get(class as usize));
-        word.is_some_and(|slots| slots >> (slot % 64) & 1 == 1) && own.is_in(row)
+        let rows = self.get(part).and_then(|own| own.places.get(slot));
+        rows.is_some_and(|rows| rows.as_ref().is_some_and(|rows| rows.contains(row)))
     }
 }
 

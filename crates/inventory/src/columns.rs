@@ -14,8 +14,10 @@ pub(crate) trait TextColumn {
     fn text(&self, row: u32) -> String;
     fn equals(&self, text: &str) -> Bits;
     fn starting_with(&self, text: &str) -> Bits;
-    fn ending_with(&self, text: &str) -> Bits;
-    fn containing(&self, text: &str) -> Bits;
+    /// Of rows that are not in `among` it may say anything.
+    fn ending_with(&self, text: &str, among: Option<&Bits>) -> Bits;
+    /// Of rows that are not in `among` it may say anything.
+    fn containing(&self, text: &str, among: Option<&Bits>) -> Bits;
 }
 
 /// A text for each row, each distinct one kept once.
@@ -23,7 +25,63 @@ pub(crate) trait TextColumn {
 pub(crate) struct Names {
     lexicon: Lexicon,
     value_of_row: Vec<u32>,
-    rows: Postings,
+    rows: RowsOfValues,
+}
+
+/// Which rows have a value.
+#[derive(Debug)]
+enum RowsOfValues {
+    /// Each value is one row's alone.
+    One(Vec<u32>),
+    Many(Postings),
+}
+
+impl RowsOfValues {
+    fn build(values: u32, value_of_row: &[u32]) -> Result<Self, TooLarge> {
+        if values as usize != value_of_row.len() {
+            return rows_of_values(values, value_of_row).map(Self::Many);
+        }
+        let mut rows = vec![0; value_of_row.len()];
+        for (row, value) in (0u32..).zip(value_of_row) {
+            if let Some(place) = rows.get_mut(*value as usize) {
+                *place = row;
+            }
+        }
+        Ok(Self::One(rows))
+    }
+
+    fn universe(&self) -> u32 {
+        match self {
+            Self::One(rows) => u32::try_from(rows.len()).unwrap_or(u32::MAX),
+            Self::Many(rows) => rows.universe(),
+        }
+    }
+
+    fn add_to(&self, value: u32, found: &mut Bits) {
+        match self {
+            Self::One(rows) => {
+                if let Some(row) = rows.get(value as usize) {
+                    found.insert(*row);
+                }
+            }
+            Self::Many(rows) => rows.add_to(value, found),
+        }
+    }
+
+    fn rows_of(&self, values: impl IntoIterator<Item = u32>) -> Bits {
+        let mut found = Bits::none(self.universe());
+        for value in values {
+            self.add_to(value, &mut found);
+        }
+        found
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One(rows) => rows.capacity() * 4,
+            Self::Many(rows) => rows.bytes(),
+        }
+    }
 }
 
 /// Each distinct text once, ascending, and the number of each row's.
@@ -55,7 +113,7 @@ impl Names {
     pub(crate) fn build(texts: &[&str]) -> Result<Self, TooLarge> {
         let (values, value_of_row) = distinct(texts);
         let lexicon = Lexicon::build(values)?;
-        let rows = rows_of_values(lexicon.len(), &value_of_row)?;
+        let rows = RowsOfValues::build(lexicon.len(), &value_of_row)?;
         Ok(Self { lexicon, value_of_row, rows })
     }
 
@@ -63,10 +121,10 @@ impl Names {
         self.value_of_row.get(row as usize).map_or("", |value| self.lexicon.get(*value))
     }
 
-    /// The rows whose text passes a test that looks at each distinct text.
+    /// The rows that have any of these distinct texts.
     pub(crate) fn rows_with(&self, values: &Bits) -> Bits {
         let rows = self.rows.universe();
-        if values.count() * 4 < u64::from(rows) {
+        if matches!(self.rows, RowsOfValues::One(_)) || values.count() * 4 < u64::from(rows) {
             return self.rows.rows_of(values.iter());
         }
         let mut found = Bits::none(rows);
@@ -78,16 +136,36 @@ impl Names {
         found
     }
 
+    /// Which distinct texts a search has to look at, to tell about the rows in `among`.
+    fn asked_for(&self, among: Option<&Bits>) -> impl Fn(u32) -> bool {
+        // Where many rows have a text, it is worth looking up the texts of few rows alone.
+        let is_worth = |rows: &Bits| rows.count() * 16 < u64::from(rows.len());
+        let few = match &self.rows {
+            RowsOfValues::One(_) => None,
+            RowsOfValues::Many(_) => among.filter(|rows| is_worth(rows)),
+        };
+        let values = few.map(|rows| {
+            let mut values = Bits::none(self.lexicon.len());
+            for row in rows.iter() {
+                if let Some(value) = self.value_of_row.get(row as usize) {
+                    values.insert(*value);
+                }
+            }
+            values
+        });
+        move |value| match (&self.rows, among) {
+            (RowsOfValues::One(rows), Some(among)) => {
+                rows.get(value as usize).is_some_and(|row| among.contains(*row))
+            }
+            _ => values.as_ref().is_none_or(|values| values.contains(value)),
+        }
+    }
+
     /// Adds the rows whose text is this one.
     pub(crate) fn add_equal(&self, text: &str, rows: &mut Bits) {
         if let Some(value) = self.lexicon.find(text) {
             self.rows.add_to(value, rows);
         }
-    }
-
-    /// How many rows have this text.
-    pub(crate) fn count_equal(&self, text: &str) -> u64 {
-        self.lexicon.find(text).map_or(0, |value| self.rows.count(value))
     }
 
     /// For comparing without letter case.
@@ -113,12 +191,12 @@ impl TextColumn for Names {
         self.rows.rows_of(self.lexicon.starting_with(text))
     }
 
-    fn ending_with(&self, text: &str) -> Bits {
-        self.rows_with(&self.lexicon.ending_with(text))
+    fn ending_with(&self, text: &str, among: Option<&Bits>) -> Bits {
+        self.rows_with(&self.lexicon.ending_with(text, self.asked_for(among)))
     }
 
-    fn containing(&self, text: &str) -> Bits {
-        self.rows_with(&self.lexicon.containing(text))
+    fn containing(&self, text: &str, among: Option<&Bits>) -> Bits {
+        self.rows_with(&self.lexicon.containing(text, self.asked_for(among)))
     }
 }
 
@@ -228,35 +306,35 @@ impl<Tail: TextColumn> TextColumn for Composed<'_, Tail> {
         found
     }
 
-    fn ending_with(&self, text: &str) -> Bits {
+    fn ending_with(&self, text: &str, among: Option<&Bits>) -> Bits {
         let Leading { heads, wholes, rows, .. } = self.leading;
-        let mut found = self.tail.ending_with(text);
+        let mut found = self.tail.ending_with(text, among);
         found.intersect(&self.leading.composed());
-        self.leading.add_wholes(wholes.ending_with(text).iter(), &mut found);
+        self.leading.add_wholes(wholes.ending_with(text, |_| true).iter(), &mut found);
         for (before, after) in cuts(text) {
             if before.is_empty() {
                 continue;
             }
             let mut own = self.tail.equals(after);
             if !own.is_empty() {
-                own.intersect(&rows.rows_of(heads.ending_with(before).iter()));
+                own.intersect(&rows.rows_of(heads.ending_with(before, |_| true).iter()));
                 found.unite(&own);
             }
         }
         found
     }
 
-    fn containing(&self, text: &str) -> Bits {
+    fn containing(&self, text: &str, among: Option<&Bits>) -> Bits {
         let Leading { heads, wholes, rows, .. } = self.leading;
-        let mut found = self.tail.containing(text);
+        let mut found = self.tail.containing(text, among);
         found.intersect(&self.leading.composed());
-        found.unite(&rows.rows_of(heads.containing(text).iter()));
-        self.leading.add_wholes(wholes.containing(text).iter(), &mut found);
+        found.unite(&rows.rows_of(heads.containing(text, |_| true).iter()));
+        self.leading.add_wholes(wholes.containing(text, |_| true).iter(), &mut found);
         for (before, after) in cuts(text) {
             if before.is_empty() || after.is_empty() {
                 continue;
             }
-            let heads = heads.ending_with(before);
+            let heads = heads.ending_with(before, |_| true);
             if !heads.is_empty() {
                 let mut own = self.tail.starting_with(after);
                 own.intersect(&rows.rows_of(heads.iter()));

@@ -109,8 +109,7 @@ impl Snapshot {
         found.into_iter().flat_map(|Found { held, part, row, slot }| {
             let reached = held.reached.get(part);
             reached.into_iter().flat_map(move |reached| {
-                let class = reached.classes.class_of(row);
-                reached.classes.tiles_of(class).flat_map(move |tile| {
+                reached.tiles.of_row(row).flat_map(move |tile| {
                     let on = reached.giving.on(tile).iter();
                     on.filter(move |given| {
                         given.word as usize == slot / 64 && given.slots >> (slot % 64) & 1 == 1

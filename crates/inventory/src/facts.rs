@@ -150,10 +150,12 @@ impl FactsBuilder {
                     (place.get((pair >> 2) as usize).copied().unwrap_or_default(), pair & 3)
                 })
             };
+            let has_user_tags = own().any(|(_, role)| role == Role::UserTag as u32);
             let is_hidden = |value: u32| {
-                own().any(|(other, role)| {
-                    role == Role::UserTag as u32 && key_of(other) == key_of(value)
-                })
+                has_user_tags
+                    && own().any(|(other, role)| {
+                        role == Role::UserTag as u32 && key_of(other) == key_of(value)
+                    })
             };
             for (value, role) in own() {
                 pairs.push(value << 2 | role);
@@ -209,12 +211,6 @@ impl Facts {
         if let Some(value) = self.values.find(self.values_of(key), value) {
             self.rows_of(keyed).of_value.add_to(value, rows);
         }
-    }
-
-    /// How many rows have this value of the key.
-    pub(crate) fn count_equal(&self, keyed: Keyed, key: u32, value: &str) -> u64 {
-        let value = self.values.find(self.values_of(key), value);
-        value.map_or(0, |value| self.rows_of(keyed).of_value.count(value))
     }
 
     /// Adds the rows whose value of the key starts with `prefix`.

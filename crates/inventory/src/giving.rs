@@ -1,9 +1,9 @@
 //! What a policy gives on the tiles of a part: which of its grants, and on which permissions.
 
 use crate::{
-    classes::{Classes, NO, Slots, slots_where},
     policy::Policy,
     segment::View,
+    tiles::{NO, Slots, Tiles, slots_where},
 };
 
 /// One grant on one tile, for one word of its permissions' places.
@@ -26,9 +26,9 @@ pub(crate) struct Giving {
 }
 
 impl Giving {
-    pub(crate) fn build(policy: &Policy, view: &View, classes: &Classes) -> Self {
+    pub(crate) fn build(policy: &Policy, view: &View, tiles: &Tiles) -> Self {
         let mut built = Self { given: Vec::new(), starts: vec![0] };
-        for (number, tile) in (0u32..).zip(classes.tiles()) {
+        for (number, tile) in (0u32..).zip(tiles.all()) {
             let permissions = view.permissions.get(tile.kind as usize).map_or(&[][..], |own| own);
             for grant in policy.grants_of_reach(tile.reach) {
                 let named =

@@ -16,6 +16,8 @@ const END: u8 = 0xff;
 
 /// The most lists that one search intersects: after these, looking at what is left is cheaper.
 const MOST_LISTS: usize = 8;
+/// A list that takes away less than this share says that the next ones are not worth it either.
+const WORTH_MORE: u64 = 8;
 /// So few texts are looked at one by one at once.
 const FEW: u64 = 256;
 
@@ -52,22 +54,30 @@ fn grams_of(text: &str) -> impl Iterator<Item = u32> + '_ {
 
 impl Grams {
     pub(crate) fn build(texts: &Texts) -> Result<Self, TooLarge> {
+        // Numbers are given as grams come, and put in order at the end.
         let mut numbers: HashMap<u32, u32> = HashMap::new();
+        let mut found: Vec<u32> = Vec::with_capacity(texts.text_bytes());
         for number in texts.all() {
             for gram in grams_of(texts.get(number)) {
-                numbers.entry(gram).or_default();
+                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                found.push(*numbers.entry(gram).or_insert(next));
             }
         }
-        let mut grams: Vec<u32> = numbers.keys().copied().collect();
-        grams.sort_unstable();
-        for (number, gram) in (0u32..).zip(&grams) {
-            numbers.insert(*gram, number);
+        let mut ordered: Vec<(u32, u32)> = numbers.into_iter().collect();
+        ordered.sort_unstable();
+        let mut place = vec![0u32; ordered.len()];
+        for (at, (_, number)) in (0u32..).zip(&ordered) {
+            if let Some(place) = place.get_mut(*number as usize) {
+                *place = at;
+            }
         }
-        let numbers = &numbers;
+        let grams: Vec<u32> = ordered.into_iter().map(|(gram, _)| gram).collect();
+        // Each byte of a text begins a gram.
         let pairs = || {
-            texts.all().flat_map(move |number| {
-                grams_of(texts.get(number))
-                    .filter_map(move |gram| Some((*numbers.get(&gram)?, number)))
+            let owners =
+                texts.all().flat_map(|number| texts.get(number).bytes().map(move |_| number));
+            found.iter().zip(owners).map(|(number, owner)| {
+                (place.get(*number as usize).copied().unwrap_or_default(), owner)
             })
         };
         let texts = Postings::build(grams.len(), texts.len(), pairs)?;
@@ -119,18 +129,27 @@ impl Grams {
         let mut lists = lists.into_iter().map(|(_, number)| number).take(MOST_LISTS);
         let Some(first) = lists.next() else { return Bits::all(self.texts.universe()) };
         let mut left = self.texts.rows(first);
+        let mut count = left.count();
         for number in lists {
-            if left.count() < FEW {
+            if count < FEW {
                 break;
             }
             left.intersect(&self.texts.rows(number));
+            let before = std::mem::replace(&mut count, left.count());
+            if count + before / WORTH_MORE > before {
+                break;
+            }
         }
         left
     }
 
-    /// Whether a part of so many bytes is in every candidate, letter case left aside.
-    pub(crate) fn is_exact(part: &str) -> bool {
-        part.len() <= 3
+    /// Whether a part of so many bytes is at the place in every candidate, letter case left aside.
+    pub(crate) fn is_exact(part: &str, place: Place) -> bool {
+        match place {
+            Place::Anywhere => part.len() <= 3,
+            // With the end, one gram.
+            Place::End => part.len() <= 2,
+        }
     }
 
     /// Bytes on the heap.

@@ -112,7 +112,7 @@ impl Snapshot {
     pub fn with_rules(&self, rules: Rules) -> Self {
         let policy = Arc::new(Policy::new(rules, Some(&self.policy)));
         let held = self.held.iter().map(|(id, held)| {
-            (id.clone(), Arc::new(Held::new(&held.segment, &policy, Some(held))))
+            (id.clone(), Arc::new(Held::new(&held.segment, &policy, Some(held), false)))
         });
         Self { held: held.collect(), policy }
     }
@@ -123,7 +123,8 @@ impl Snapshot {
         if before.is_some_and(|before| before.segment.version() > segment.version()) {
             return false;
         }
-        let held = Held::new(&Arc::new(segment), &self.policy, before.map(|before| &**before));
+        let before = before.map(|before| &**before);
+        let held = Held::new(&Arc::new(segment), &self.policy, before, true);
         self.held.insert(id, Arc::new(held));
         true
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every answer is exact; the index of grams only proposes.
 
-use memchr::memmem::Finder;
+use memchr::memchr;
 
 use crate::{
     TooLarge,
@@ -19,10 +19,38 @@ const WORTH_AN_INDEX: usize = 32 * 1024;
 pub(crate) struct Lexicon {
     texts: Texts,
     grams: Option<Grams>,
+    /// How many bytes each text shares with the one before it, 255 at most; with [`Self::grams`].
+    shared: Vec<u8>,
     /// Whether any text has an ASCII letter in upper case: then candidates have to be looked at.
     has_capitals: bool,
     /// The texts that are not ASCII: lower case is not a matter of single bytes there.
     foreign: Vec<u32>,
+}
+
+/// Where a text has a part. Texts are short and there are many: what prepares a search for a long
+/// one takes longer here than the search.
+fn place_of(part: &[u8], text: &[u8]) -> Option<usize> {
+    let Some(first) = part.first() else { return Some(0) };
+    let mut from = 0;
+    loop {
+        let at = from + memchr(*first, text.get(from..)?)?;
+        if text.get(at..at + part.len())? == part {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
+
+/// How many bytes each text shares with the one before it, 255 at most.
+fn shared_with_before(texts: &Texts) -> Vec<u8> {
+    let mut before: &[u8] = &[];
+    let shared = texts.all().map(|number| {
+        let text = texts.bytes_of(number);
+        let same = text.iter().zip(before).take_while(|(one, other)| one == other).count();
+        before = text;
+        u8::try_from(same).unwrap_or(u8::MAX)
+    });
+    shared.collect()
 }
 
 /// A way to compare without letter case.
@@ -36,14 +64,15 @@ pub(crate) enum Loose {
 
 impl Lexicon {
     /// Of texts that ascend and are distinct.
-    pub(crate) fn build<'t>(sorted: impl IntoIterator<Item = &'t str>) -> Result<Self, TooLarge> {
-        let texts = Texts::build(sorted)?;
+    pub(crate) fn build<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, TooLarge> {
+        let texts = Texts::build(texts)?;
         let grams =
             if texts.text_bytes() < WORTH_AN_INDEX { None } else { Some(Grams::build(&texts)?) };
+        let shared = if grams.is_some() { shared_with_before(&texts) } else { Vec::new() };
         let all = || texts.all();
         let has_capitals = all().any(|one| texts.get(one).bytes().any(|b| b.is_ascii_uppercase()));
         let foreign = all().filter(|one| !texts.get(*one).is_ascii()).collect();
-        Ok(Self { texts, grams, has_capitals, foreign })
+        Ok(Self { texts, grams, shared, has_capitals, foreign })
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -62,11 +91,16 @@ impl Lexicon {
         self.texts.starting_with(self.texts.all(), prefix)
     }
 
-    /// Keeps those that pass the test.
-    fn keep(&self, candidates: &Bits, mut passes: impl FnMut(&str) -> bool) -> Bits {
+    /// Keeps those that are asked for and pass the test.
+    fn keep(
+        &self,
+        candidates: &Bits,
+        is_asked_for: impl Fn(u32) -> bool,
+        mut passes: impl FnMut(&[u8]) -> bool,
+    ) -> Bits {
         let mut kept = Bits::none(self.len());
         for number in candidates.iter() {
-            if passes(self.get(number)) {
+            if is_asked_for(number) && passes(self.texts.bytes_of(number)) {
                 kept.insert(number);
             }
         }
@@ -74,43 +108,54 @@ impl Lexicon {
     }
 
     /// Whether candidates for `part` are answers without a look.
-    fn is_exact(&self, part: &str) -> bool {
+    fn is_exact(&self, part: &str, place: Place) -> bool {
         !self.has_capitals
-            && Grams::is_exact(part)
+            && Grams::is_exact(part, place)
             && !part.bytes().any(|byte| byte.is_ascii_uppercase())
     }
 
-    pub(crate) fn containing(&self, part: &str) -> Bits {
+    /// Which texts contain `part`; of those that are not asked for it may say anything.
+    pub(crate) fn containing(&self, part: &str, is_asked_for: impl Fn(u32) -> bool) -> Bits {
         let Some(grams) = &self.grams else {
             let mut found = Bits::none(self.len());
             self.texts.containing(self.texts.all(), part, |number| found.insert(number));
             return found;
         };
         let candidates = grams.candidates(part, Place::Anywhere);
-        if self.is_exact(part) {
+        if self.is_exact(part, Place::Anywhere) {
             return candidates;
         }
-        let finder = Finder::new(part);
-        // Neighbours in the order of the alphabet mostly have the part at the same place.
-        let mut guess = 0;
-        self.keep(&candidates, |text| {
-            let text = text.as_bytes();
-            if text.get(guess..guess + part.len()) == Some(part.as_bytes()) {
-                return true;
+        let part = part.as_bytes();
+        let mut kept = Bits::none(self.len());
+        // The last text that has the part, and where the part ends in it: the next text that
+        // begins with the same bytes has it as well, and is not looked at.
+        let mut last = (u32::MAX, usize::MAX);
+        for number in candidates.iter().filter(|number| is_asked_for(*number)) {
+            let shared = self.shared.get(number as usize).copied().unwrap_or_default();
+            if last.0.wrapping_add(1) == number && usize::from(shared) >= last.1 {
+                last.0 = number;
+                kept.insert(number);
+            } else if let Some(at) = place_of(part, self.texts.bytes_of(number)) {
+                last = (number, at + part.len());
+                kept.insert(number);
             }
-            let found = finder.find(text);
-            guess = found.unwrap_or(guess);
-            found.is_some()
-        })
+        }
+        kept
     }
 
-    pub(crate) fn ending_with(&self, suffix: &str) -> Bits {
+    /// Which texts end with `suffix`; of those that are not asked for it may say anything.
+    pub(crate) fn ending_with(&self, suffix: &str, is_asked_for: impl Fn(u32) -> bool) -> Bits {
         match &self.grams {
             Some(grams) => {
                 let candidates = grams.candidates(suffix, Place::End);
-                self.keep(&candidates, |text| text.ends_with(suffix))
+                if self.is_exact(suffix, Place::End) {
+                    return candidates;
+                }
+                self.keep(&candidates, is_asked_for, |text| text.ends_with(suffix.as_bytes()))
             }
-            None => self.keep(&Bits::all(self.len()), |text| text.ends_with(suffix)),
+            None => self.keep(&Bits::all(self.len()), is_asked_for, |text| {
+                text.ends_with(suffix.as_bytes())
+            }),
         }
     }
 
@@ -129,7 +174,7 @@ impl Lexicon {
                 Loose::Prefix | Loose::Contains => Place::Anywhere,
             };
             let candidates = grams.candidates(&wanted, place);
-            if loose == Loose::Contains && Grams::is_exact(&wanted) {
+            if loose == Loose::Contains && Grams::is_exact(&wanted, place) {
                 candidates
             } else {
                 self.keep_folded(&candidates, loose, &wanted)
@@ -138,7 +183,11 @@ impl Lexicon {
             // No text of ASCII alone has it.
             Bits::none(self.len())
         } else {
-            return self.keep(&Bits::all(self.len()), |text| passes(&text.to_lowercase()));
+            let mut found = Bits::none(self.len());
+            for number in self.texts.all() {
+                found.set(number, passes(&self.get(number).to_lowercase()));
+            }
+            return found;
         };
         for number in &self.foreign {
             found.set(*number, passes(&self.get(*number).to_lowercase()));
@@ -151,29 +200,33 @@ impl Lexicon {
         let wanted = wanted.as_bytes();
         let length = wanted.len();
         let mut guess = 0;
-        self.keep(candidates, |text| {
-            let text = text.as_bytes();
-            let is_at = |at: usize| {
-                text.get(at..at + length).is_some_and(|part| part.eq_ignore_ascii_case(wanted))
-            };
-            match loose {
-                Loose::Exact => text.eq_ignore_ascii_case(wanted),
-                Loose::Prefix => is_at(0),
-                Loose::Suffix => text.len().checked_sub(length).is_some_and(is_at),
-                Loose::Contains if is_at(guess) => true,
-                Loose::Contains => {
-                    let found = (0..=text.len().saturating_sub(length)).find(|at| is_at(*at));
-                    guess = found.unwrap_or(guess);
-                    found.is_some()
+        self.keep(
+            candidates,
+            |_| true,
+            |text| {
+                let is_at = |at: usize| {
+                    text.get(at..at + length).is_some_and(|part| part.eq_ignore_ascii_case(wanted))
+                };
+                match loose {
+                    Loose::Exact => text.eq_ignore_ascii_case(wanted),
+                    Loose::Prefix => is_at(0),
+                    Loose::Suffix => text.len().checked_sub(length).is_some_and(is_at),
+                    Loose::Contains if is_at(guess) => true,
+                    Loose::Contains => {
+                        let found = (0..=text.len().saturating_sub(length)).find(|at| is_at(*at));
+                        guess = found.unwrap_or(guess);
+                        found.is_some()
+                    }
                 }
-            }
-        })
+            },
+        )
     }
 
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
         self.texts.bytes()
             + self.grams.as_ref().map_or(0, Grams::bytes)
+            + self.shared.capacity()
             + self.foreign.capacity() * 4
     }
 }
@@ -233,12 +286,12 @@ mod tests {
             let listed = |found: Bits| found.iter().collect::<Vec<_>>();
             let low = part.to_lowercase();
             assert_eq!(
-                listed(lexicon.containing(part)),
+                listed(lexicon.containing(part, |_| true)),
                 numbers(&texts, |t| t.contains(part)),
                 "{part}"
             );
             assert_eq!(
-                listed(lexicon.ending_with(part)),
+                listed(lexicon.ending_with(part, |_| true)),
                 numbers(&texts, |t| t.ends_with(part)),
                 "{part}"
             );

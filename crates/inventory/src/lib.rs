@@ -8,7 +8,6 @@
 
 mod available;
 mod bits;
-mod classes;
 mod columns;
 mod comparison;
 mod decision;
@@ -31,6 +30,7 @@ mod selected;
 mod selection;
 mod snapshot;
 mod texts;
+mod tiles;
 mod walk;
 
 pub use available::{Available, Facet, Filter, TextFilter};

@@ -26,8 +26,9 @@ use crate::{
     requestors::Requestors,
 };
 
-/// So many people's flows are kept in each of two generations.
+/// So many people's flows are kept in each of two generations, and so many bytes of them.
 const KEPT_PEOPLE: usize = 16_384;
+const KEPT_BYTES: usize = 32 << 20;
 
 /// What flows say, as it is given to the index.
 #[derive(Debug, Clone, Default)]
@@ -330,13 +331,13 @@ impl Policy {
                 return Arc::clone(known);
             }
             if let Some(known) = people.older.remove(&key) {
-                people.keep(key, Arc::clone(&known));
+                people.keep(key, Arc::clone(&known), self.kept_people());
                 return known;
             }
         }
         let flows = Arc::new(self.work_out(requestor, grantee));
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        people.keep(key, Arc::clone(&flows));
+        people.keep(key, Arc::clone(&flows), self.kept_people());
         flows
     }
 
@@ -345,7 +346,7 @@ impl Policy {
         if !requestor.user.is_active() || !grantee.user.is_active() {
             return own;
         }
-        for set in self.requestors.met_by(requestor) {
+        for set in self.requestors.met_by(requestor).iter() {
             for number in self.flows_of_set.get(set) {
                 let is_theirs = self
                     .flow(*number)
@@ -388,10 +389,19 @@ impl Policy {
         self.flows_of_bundle.get(bundle).map_or(&[], Vec::as_slice)
     }
 
+    /// About how many bytes a person's flows take.
+    fn bytes_of_person(&self) -> usize {
+        (self.rules.flows.len() + self.grants.len()) / 8 + 160
+    }
+
+    fn kept_people(&self) -> usize {
+        KEPT_PEOPLE.min(KEPT_BYTES / self.bytes_of_person())
+    }
+
     /// About how many bytes it has on the heap, without the flows' own texts.
     pub fn bytes(&self) -> usize {
         let people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        let one = self.rules.flows.len() / 8 + self.grants.len() / 8 + 128;
+        let one = self.bytes_of_person();
         (people.recent.len() + people.older.len()) * one
             + self.flows_of_set.bytes()
             + self.grants_of_reach.bytes()
@@ -416,8 +426,8 @@ fn can_govern(flow: &AccessFlow) -> bool {
 }
 
 impl People {
-    fn keep(&mut self, key: Fingerprint, flows: Arc<PersonFlows>) {
-        if self.recent.len() >= KEPT_PEOPLE {
+    fn keep(&mut self, key: Fingerprint, flows: Arc<PersonFlows>, most: usize) {
+        if self.recent.len() >= most {
             self.older = std::mem::take(&mut self.recent);
         }
         self.recent.insert(key, flows);

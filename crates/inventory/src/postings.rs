@@ -141,6 +141,22 @@ impl Postings {
         }
     }
 
+    /// The rows that have the value, ascending, where they are few.
+    pub(crate) fn list_of(&self, value: u32) -> Vec<u32> {
+        let (count, is_dense, mut list) = self.list(value);
+        if is_dense {
+            return self.rows(value).iter().collect();
+        }
+        let mut rows = Vec::with_capacity(count as usize);
+        let mut next = 0u32;
+        while let Some(distance) = read_number(&mut list) {
+            let row = next.wrapping_add(distance);
+            rows.push(row);
+            next = row + 1;
+        }
+        rows
+    }
+
     /// The rows that have the value.
     pub(crate) fn rows(&self, value: u32) -> Bits {
         let mut rows = Bits::none(self.universe);

@@ -16,15 +16,25 @@ use crate::{
     selection::{Rows, Selection},
 };
 
+/// So few rows are looked at one by one rather than by the index.
+const FEW_ROWS: u64 = 128;
+
 /// What the expression selects.
 pub(crate) fn evaluate(expr: &Expr, segment: &Segment, view: &View) -> Selection {
+    evaluate_among(expr, segment, view, &Rows::All)
+}
+
+/// What the expression selects of the rows in `among`; of others it may say anything. What is
+/// settled by cheap conditions is not looked at again by those that search texts.
+fn evaluate_among(expr: &Expr, segment: &Segment, view: &View, among: &Rows) -> Selection {
     match expr {
-        Expr::Condition(condition) => evaluate_condition(condition, segment, view),
-        Expr::Not(inner) => evaluate(inner, segment, view).not(),
+        Expr::Condition(condition) => evaluate_condition(condition, segment, view, among),
+        Expr::Not(inner) => evaluate_among(inner, segment, view, among).not(),
         Expr::And(parts) => {
             let mut all = Selection::Even(Rows::All);
             for part in cheapest_first(parts) {
-                all = all.and(&evaluate(part, segment, view));
+                let left = if searches_text(part) { among.and(&all.in_any()) } else { Rows::All };
+                all = all.and(&evaluate_among(part, segment, view, &left));
                 if all.is_none() {
                     return Selection::NONE;
                 }
@@ -34,7 +44,11 @@ pub(crate) fn evaluate(expr: &Expr, segment: &Segment, view: &View) -> Selection
         Expr::Or(parts) => {
             let mut any = Selection::NONE;
             for part in cheapest_first(parts) {
-                any = any.or(&evaluate(part, segment, view));
+                let left =
+                    if searches_text(part) { among.and(&any.in_every().not()) } else { Rows::All };
+                if !left.is_none() {
+                    any = any.or(&evaluate_among(part, segment, view, &left));
+                }
                 if matches!(any, Selection::Even(Rows::All)) {
                     break;
                 }
@@ -51,12 +65,28 @@ fn cheapest_first(parts: &[Expr]) -> Vec<&Expr> {
     parts
 }
 
+fn searches_text(expr: &Expr) -> bool {
+    cost(expr) >= SEARCH
+}
+
+/// What the cheapest condition costs that may look at texts one by one.
+const SEARCH: u32 = 3;
+
 fn cost(expr: &Expr) -> u32 {
     match expr {
         Expr::Not(inner) => cost(inner),
         Expr::And(parts) | Expr::Or(parts) => parts.iter().map(cost).max().unwrap_or_default(),
         Expr::Condition(condition) => match condition.field.name {
             FieldName::Integration | FieldName::IntegrationName => 0,
+            FieldName::ResourceName | FieldName::ResourcePath | FieldName::ResourceSourceId => {
+                let is_long = condition.field.name != FieldName::ResourceName;
+                match condition.operator {
+                    Operator::Contains | Operator::NotContains | Operator::EndsWith => {
+                        SEARCH + u32::from(is_long)
+                    }
+                    _ => 2,
+                }
+            }
             _ if condition.operator.needs_text() => 2,
             _ => 1,
         },
@@ -88,10 +118,11 @@ fn word_meets(condition: &Condition, is: impl Fn(&str) -> bool) -> bool {
     condition.values.iter().any(|value| is(value)) != is_negative(condition.operator)
 }
 
-pub(crate) fn evaluate_condition(
+fn evaluate_condition(
     condition: &Condition,
     segment: &Segment,
     view: &View,
+    among: &Rows,
 ) -> Selection {
     let part = &*view.part;
     let rows: Rows = match condition.field.name {
@@ -101,10 +132,10 @@ pub(crate) fn evaluate_condition(
             let types = types.filter(|kind| text_meets(condition, part.types.get(*kind)));
             part.rows_of_type.rows_of(types).into()
         }
-        FieldName::ResourceName => text_rows(condition, &part.names, part).into(),
-        FieldName::ResourcePath => text_rows(condition, &part.paths(), part).into(),
+        FieldName::ResourceName => text_rows(condition, &part.names, part, among).into(),
+        FieldName::ResourcePath => text_rows(condition, &part.paths(), part, among).into(),
         FieldName::ResourceSourceId => {
-            with_sources(part, |sources| text_rows(condition, &sources, part)).into()
+            with_sources(part, |sources| text_rows(condition, &sources, part, among)).into()
         }
         FieldName::ResourceStatus => {
             let met = (0..).zip(STATUSES).filter(|(_, status)| {
@@ -151,16 +182,27 @@ fn ids_that_meet(condition: &Condition, part: &Part) -> Bits {
     if is_negative(condition.operator) { rows.complement() } else { rows }
 }
 
-fn text_rows(condition: &Condition, column: &impl TextColumn, part: &Part) -> Bits {
+fn text_rows(condition: &Condition, column: &impl TextColumn, part: &Part, among: &Rows) -> Bits {
     let mut rows = Bits::none(part.rows());
+    let among = match among {
+        Rows::None => return rows,
+        Rows::All => None,
+        Rows::Some(among) => Some(&**among),
+    };
+    if let Some(few) = among.filter(|among| among.count() < FEW_ROWS) {
+        for row in few.iter() {
+            rows.set(row, text_meets(condition, &column.text(row)));
+        }
+        return rows;
+    }
     for value in &condition.values {
         rows.unite(&match condition.operator {
             Operator::Equals | Operator::NotEquals | Operator::In | Operator::NotIn => {
                 column.equals(value)
             }
-            Operator::Contains | Operator::NotContains => column.containing(value),
+            Operator::Contains | Operator::NotContains => column.containing(value, among),
             Operator::StartsWith => column.starting_with(value),
-            Operator::EndsWith => column.ending_with(value),
+            Operator::EndsWith => column.ending_with(value, among),
         });
     }
     if is_negative(condition.operator) { rows.complement() } else { rows }

@@ -168,28 +168,3 @@ fn add_selected(part: &Part, scope: &ResourceScope, rows: &mut Bits) {
         }
     }
 }
-
-/// About how many rows scopes leave, at most; for putting large reaches first.
-pub(crate) fn estimate(part: &Part, scopes: &[ResourceScope]) -> u64 {
-    let mut included =
-        scopes.iter().filter(|scope| scope.scope_mode == ScopeMode::IncludeResources);
-    let of_scope = |scope: &ResourceScope| -> u64 {
-        match scope.scope_type {
-            ResourceScopeType::AponoId => scope.values.len() as u64,
-            ResourceScopeType::Name => {
-                scope.values.iter().map(|name| part.names.count_equal(name)).sum()
-            }
-            ResourceScopeType::Tag => {
-                let key = scope.key.as_deref().and_then(|key| part.facts.key(key));
-                key.map_or(0, |key| {
-                    let count = |value: &String| part.facts.count_equal(Keyed::Tags, key, value);
-                    scope.values.iter().map(count).sum()
-                })
-            }
-        }
-    };
-    match included.next() {
-        None => u64::from(part.rows()),
-        Some(first) => of_scope(first) + included.map(of_scope).sum::<u64>(),
-    }
-}

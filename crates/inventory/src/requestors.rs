@@ -2,7 +2,8 @@
 //!
 //! A positive `is` condition holds only for a person who carries one of its values: the id it was
 //! pinned to, or an id, address or name as it was written. Condition sets are filed under these.
-//! Where every value is pinned and nothing else is asked, carrying the id is all there is to it;
+//! Where every value is pinned, carrying the id is all there is to it, and only what else is asked
+//! is looked at;
 //! whatever else is found that way is a superset, in which
 //! [`latchkey_domain::policy::matching::meets`] has the last word. A set that nothing positive
 //! binds is looked at for everybody.
@@ -12,8 +13,10 @@ use latchkey_domain::{
     flow::{Condition, ConditionSet, LogicalOperator, MatchOperator},
     ids::same_text,
     people::{User, normalize_email},
-    policy::matching::{GROUP, MANAGER, OWNER, PersonFacts, USER, WEBHOOK, meets},
+    policy::matching::{GROUP, MANAGER, OWNER, PersonFacts, USER, WEBHOOK, matches, meets},
 };
+
+use crate::bits::Bits;
 
 /// Condition sets, each once, filed by what a person has to carry.
 #[derive(Debug, Default)]
@@ -23,6 +26,10 @@ pub(crate) struct Requestors {
     filed: HashMap<(String, String), Vec<u32>>,
     /// Sets that are met by who carries this, by attribute type and id.
     settled: HashMap<(String, String), Vec<u32>>,
+    /// Sets of which all conditions have to hold, and of which carrying this settles one.
+    half_settled: HashMap<(String, String), Vec<u32>>,
+    /// Which condition that is, by set.
+    settled_condition: HashMap<u32, usize>,
     /// Sets that may be met whatever the person carries.
     open: Vec<u32>,
     numbers: HashMap<String, u32>,
@@ -48,6 +55,15 @@ impl Requestors {
         let mut is_open = false;
         if set.logical_operator == LogicalOperator::And && set.conditions.len() > 1 {
             // Whoever meets all meets the one with the fewest keys.
+            let numbered = set.conditions.iter().enumerate();
+            let settling = numbered.filter_map(|(at, one)| Some((at, settling_keys_of(one)?)));
+            if let Some((at, keys)) = settling.min_by_key(|(_, keys)| keys.len()) {
+                for key in keys {
+                    file_under(&mut self.half_settled, key, number);
+                }
+                self.settled_condition.insert(number, at);
+                return;
+            }
             match set.conditions.iter().filter_map(keys_of).min_by_key(Vec::len) {
                 Some(keys) => maybe = keys,
                 None => is_open = true,
@@ -73,26 +89,38 @@ impl Requestors {
         }
     }
 
-    /// The numbers of the sets that the person meets, ascending.
-    pub(crate) fn met_by(&self, person: PersonFacts<'_>) -> Vec<u32> {
-        let mut met: Vec<u32> = Vec::new();
+    /// The sets that the person meets.
+    pub(crate) fn met_by(&self, person: PersonFacts<'_>) -> Bits {
+        let none = || Bits::none(u32::try_from(self.sets.len()).unwrap_or(u32::MAX));
+        let (mut met, mut half_met, mut maybe) = (none(), none(), none());
         for key in ids_of(person) {
-            met.extend(self.settled.get(&key).into_iter().flatten());
+            let of = |files: &HashMap<_, Vec<u32>>, sets: &mut Bits| {
+                files.get(&key).into_iter().flatten().for_each(|number| sets.insert(*number));
+            };
+            of(&self.settled, &mut met);
+            of(&self.half_settled, &mut half_met);
         }
-        met.sort_unstable();
-        met.dedup();
-        let mut candidates: Vec<u32> = self.open.clone();
         for key in carried_by(person) {
-            candidates.extend(self.filed.get(&key).into_iter().flatten());
+            self.filed.get(&key).into_iter().flatten().for_each(|number| maybe.insert(*number));
         }
-        candidates.sort_unstable();
-        candidates.dedup();
-        candidates.retain(|number| {
-            met.binary_search(number).is_err()
-                && self.sets.get(*number as usize).is_some_and(|set| meets(person, set))
-        });
-        met.extend(candidates);
-        met.sort_unstable();
+        self.open.iter().for_each(|number| maybe.insert(*number));
+        maybe.subtract(&met);
+        let set = |number: u32| self.sets.get(number as usize);
+        for number in maybe.iter() {
+            if set(number).is_some_and(|set| meets(person, set)) {
+                met.insert(number);
+            }
+        }
+        for number in half_met.iter() {
+            let settled = self.settled_condition.get(&number);
+            let is_met = set(number).is_some_and(|set| {
+                let mut rest = set.conditions.iter().enumerate();
+                rest.all(|(at, condition)| settled == Some(&at) || matches(person, condition))
+            });
+            if is_met {
+                met.insert(number);
+            }
+        }
         met
     }
 

@@ -21,7 +21,7 @@ use crate::{
 
 /// So many changed resources make a part that is not touched again. A push builds the last part
 /// anew, so this bounds what a push takes.
-const PART_OF_CHANGES: usize = 256;
+const PART_OF_CHANGES: usize = 128;
 /// With more parts than this, building the segment anew pays.
 const MANY_PARTS: usize = 8;
 

@@ -40,7 +40,7 @@ impl From<bool> for Rows {
 }
 
 impl Rows {
-    fn and(&self, other: &Self) -> Self {
+    pub(crate) fn and(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::None, _) | (_, Self::None) => Self::None,
             (Self::All, rows) | (rows, Self::All) => rows.clone(),
@@ -64,7 +64,7 @@ impl Rows {
         }
     }
 
-    fn not(&self) -> Self {
+    pub(crate) fn not(&self) -> Self {
         match self {
             Self::None => Self::All,
             Self::All => Self::None,
@@ -118,6 +118,22 @@ impl Selection {
         match self {
             Self::Even(rows) => rows,
             Self::Split(rows) => rows.get(slot).unwrap_or(&Rows::None),
+        }
+    }
+
+    /// The rows that are in it with any permission.
+    pub(crate) fn in_any(&self) -> Rows {
+        match self {
+            Self::Even(rows) => rows.clone(),
+            Self::Split(split) => split.iter().fold(Rows::None, |any, rows| any.or(rows)),
+        }
+    }
+
+    /// The rows that are in it with every permission.
+    pub(crate) fn in_every(&self) -> Rows {
+        match self {
+            Self::Even(rows) => rows.clone(),
+            Self::Split(split) => split.iter().fold(Rows::All, |every, rows| every.and(rows)),
         }
     }
 

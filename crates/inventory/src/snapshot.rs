@@ -13,7 +13,7 @@ use latchkey_domain::{
     policy::targets::Contents,
 };
 
-use crate::{classes::Classes, giving::Giving, policy::Policy, segment::Segment};
+use crate::{giving::Giving, policy::Policy, segment::Segment, tiles::Tiles};
 
 /// A segment with what the policy reaches in it.
 #[derive(Debug, Clone)]
@@ -26,13 +26,19 @@ pub(crate) struct Held {
 /// What a policy reaches in a part.
 #[derive(Debug, Clone)]
 pub(crate) struct Reached {
-    pub(crate) classes: Arc<Classes>,
+    pub(crate) tiles: Arc<Tiles>,
     pub(crate) giving: Arc<Giving>,
 }
 
 impl Held {
-    /// Works out what the policy reaches in the segment, as far as `before` does not know it.
-    pub(crate) fn new(segment: &Arc<Segment>, policy: &Policy, before: Option<&Self>) -> Self {
+    /// Works out what the policy reaches in the segment, as far as `before` does not know it;
+    /// with `is_same_policy`, what that knows was worked out by the same policy.
+    pub(crate) fn new(
+        segment: &Arc<Segment>,
+        policy: &Policy,
+        before: Option<&Self>,
+        is_same_policy: bool,
+    ) -> Self {
         // Queries look at names and permissions as well as at rows.
         let same = before.filter(|before| {
             before.segment.permissions() == segment.permissions()
@@ -44,15 +50,18 @@ impl Held {
                 parts.find(|(known, _)| Arc::ptr_eq(&known.part, &view.part))
             });
             let known = known.map(|(_, reached)| reached);
-            let classes = match known {
-                Some(known) if known.classes.knows(&policy.reaches) => Arc::clone(&known.classes),
+            if let Some(known) = known.filter(|_| is_same_policy) {
+                return known.clone();
+            }
+            let tiles = match known {
+                Some(known) if known.tiles.knows(&policy.reaches) => Arc::clone(&known.tiles),
                 _ => {
-                    let before = known.map(|known| &*known.classes);
-                    Arc::new(Classes::build(segment, view, &policy.reaches, before))
+                    let before = known.map(|known| &*known.tiles);
+                    Arc::new(Tiles::build(segment, view, &policy.reaches, before))
                 }
             };
-            let giving = Arc::new(Giving::build(policy, view, &classes));
-            Reached { classes, giving }
+            let giving = Arc::new(Giving::build(policy, view, &tiles));
+            Reached { tiles, giving }
         });
         Self { reached: reached.collect(), segment: Arc::clone(segment) }
     }
@@ -60,7 +69,7 @@ impl Held {
     pub(crate) fn bytes(&self) -> usize {
         let reached = self.reached.iter();
         self.segment.bytes()
-            + reached.map(|one| one.classes.bytes() + one.giving.bytes()).sum::<usize>()
+            + reached.map(|one| one.tiles.bytes() + one.giving.bytes()).sum::<usize>()
     }
 }
 

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use latchkey_aql::parse;
 use latchkey_domain::{
-    ids::{IntegrationId, PermissionId, ResourceId},
+    bundle::{Bundle, BundleTarget},
+    flow::{IntegrationTarget, ResourceScope, ResourceScopeType, ScopeMode},
+    ids::{BundleId, IntegrationId, PermissionId, ResourceId},
     inventory::{Permission, Resource, ResourceStatus, RiskLevel},
 };
+use latchkey_inventory::Rules;
 
 use crate::random::{Inventory, Part, check_pages};
 
@@ -116,6 +119,14 @@ fn f10_a_large_inventory_is_answered_as_the_plain_evaluator_answers() {
         r#"resource_status = "error""#,
         r#"permission_name = "READ" and resource_name contains "eu_""#,
         r#"not (permission_risk_level = "critical" or resource_type = "schema")"#,
+        // What one condition settles, the ones that search texts leave alone.
+        r#"resource_tag["env"] = "prod" and resource_name contains "orders""#,
+        r#"resource_tag["team"] = "team-17" and not resource_name contains "us_""#,
+        r#"resource_tag["env"] != "prod" or not resource_name contains "eu_0""#,
+        r#"resource_tag["env"] = "dev" or not resource_path ends_with "1" and resource_name ends_with "11""#,
+        r#"permission_name = "READ" or resource_name contains "ders_e" or not resource_path contains "public3""#,
+        r#"permission_name = "READ" and not (resource_name contains "orders_e" or resource_tag["env"] = "prod") and resource_path contains "shop1""#,
+        r#"not (permission_name != "ADMIN" and resource_name contains "größen") and resource_source_id contains "lic1/""#,
     ];
     for text in queries {
         let query = parse(text).unwrap();
@@ -132,6 +143,44 @@ fn a_resource_of_a_large_inventory_takes_few_bytes() {
     let index = inventory.index();
     let per_resource = index.bytes() / inventory.parts[0].resources.len();
     assert!(per_resource < 400, "{per_resource} bytes a resource");
+}
+
+#[test]
+fn targets_that_share_nothing_take_few_bytes_for_each_resource_that_they_name() {
+    const TARGETS: u32 = 300;
+    const NAMED: u32 = 400;
+    let inventory = large();
+    let index = inventory.index();
+    let before = index.bytes();
+    let resources = &inventory.parts[0].resources;
+    let mut numbers = (0u32..).map(|number| number.wrapping_mul(2_654_435_761) >> 8);
+    let target = |_| {
+        let named = numbers.by_ref().take(NAMED as usize);
+        let named = named.map(|number| resources[number as usize % resources.len()].name.clone());
+        BundleTarget::Integration(IntegrationTarget {
+            integration_id: IntegrationId::new(ID),
+            resource_type: "table".to_owned(),
+            permissions: vec!["READ".to_owned()],
+            resources_scopes: Some(vec![ResourceScope {
+                scope_mode: ScopeMode::IncludeResources,
+                scope_type: ResourceScopeType::Name,
+                key: None,
+                values: named.collect(),
+            }]),
+        })
+    };
+    let targets: Vec<BundleTarget> = (0..TARGETS).map(target).collect();
+    let bundle = Bundle {
+        id: BundleId::new("b"),
+        name: "bundle".to_owned(),
+        targets,
+        version: 1,
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    };
+    index.set_rules(Rules { bundles: vec![bundle], ..Rules::default() });
+    let each = (index.bytes() - before) / (TARGETS * NAMED) as usize;
+    assert!(each < 3, "{each} bytes for each");
 }
 
 #[test]
