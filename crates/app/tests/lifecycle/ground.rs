@@ -106,32 +106,33 @@ pub struct Ground {
     pub target: BTreeMap<String, Principal>,
     pub mood: Mood,
     server_key: String,
-    _database: TestDatabase,
-    _keys: tempfile::TempDir,
+    database: TestDatabase,
+    keys: Arc<tempfile::TempDir>,
+}
+
+/// A ground that was put away, to go on from as often as one likes.
+#[derive(Clone)]
+pub struct Standing {
+    file: Arc<Vec<u8>>,
+    now: Timestamp,
+    ana: Actor,
+    bob: Actor,
+    cleo: Actor,
+    integration: IntegrationId,
+    connector: ConnectorActor,
+    process: ConnectorSessionId,
+    target: BTreeMap<String, Principal>,
+    mood: Mood,
+    server_key: String,
+    keys: Arc<tempfile::TempDir>,
 }
 
 impl Ground {
     pub async fn new(kind: DatabaseKind) -> Self {
         let database = TestDatabase::create(kind).await.unwrap();
-        let keys = tempfile::tempdir().unwrap();
+        let keys = Arc::new(tempfile::tempdir().unwrap());
         let clock = Arc::new(TestClock::default());
-        let rng = Arc::new(SeededRng::default());
-        let store = Store::open(StoreOptions {
-            database: DatabaseUrl::parse(&database.url()).unwrap(),
-            keys: KeyRing::open_or_create(keys.path(), rng.as_ref()).unwrap(),
-            clock: clock.clone(),
-            rng: rng.clone(),
-            max_connections: 5,
-        })
-        .await
-        .unwrap();
-        let config = AppConfig {
-            version: "0.1.0".to_owned(),
-            local_connector: true,
-            listens: vec![SocketAddr::from(([127, 0, 0, 1], 8470))],
-            instance: "test".to_owned(),
-        };
-        let app = App::new(store, clock.clone(), rng, config);
+        let app = app_over(&database, &keys, &clock, SeededRng::default()).await;
         let now = clock.now();
         let ana = actor(&app, now, "ana");
         let bob = actor(&app, now, "bob");
@@ -150,13 +151,61 @@ impl Ground {
             cleo,
             integration,
             connector,
-            _database: database,
-            _keys: keys,
+            database,
+            keys,
         };
         ground.fill(now).await;
         ground.beat(None).await;
         ground.discover().await;
         ground
+    }
+
+    /// Puts the ground away as it stands. On SQLite alone.
+    pub async fn put_away(self) -> Standing {
+        self.app.store().close().await;
+        // The last connection to go writes everything into the one file.
+        drop(self.app);
+        let file = std::fs::read(self.database.sqlite_file().unwrap()).unwrap();
+        Standing {
+            file: Arc::new(file),
+            now: self.clock.now(),
+            ana: self.ana,
+            bob: self.bob,
+            cleo: self.cleo,
+            integration: self.integration,
+            connector: self.connector,
+            process: self.process,
+            target: self.target,
+            mood: self.mood,
+            server_key: self.server_key,
+            keys: self.keys,
+        }
+    }
+
+    /// Goes on from a ground that was put away. Each number gives other random bytes.
+    pub async fn go_on(from: &Standing, number: u64) -> Self {
+        let database = TestDatabase::create(DatabaseKind::Sqlite).await.unwrap();
+        std::fs::write(database.sqlite_file().unwrap(), from.file.as_slice()).unwrap();
+        let keys = Arc::clone(&from.keys);
+        let clock = Arc::new(TestClock::at(from.now));
+        let app = app_over(&database, &keys, &clock, SeededRng::new(number)).await;
+        let Standing { ana, bob, cleo, integration, connector, .. } = from.clone();
+        let Standing { process, target, mood, server_key, .. } = from.clone();
+        Self {
+            app,
+            clock,
+            ana,
+            bob,
+            cleo,
+            integration,
+            connector,
+            process,
+            target,
+            mood,
+            server_key,
+            database,
+            keys,
+        }
     }
 
     async fn fill(&mut self, now: Timestamp) {
@@ -501,6 +550,31 @@ impl Ground {
             .is_some_and(|at| at <= self.clock.now());
         assert!(!due, "a job that is due was left undone");
     }
+}
+
+async fn app_over(
+    database: &TestDatabase,
+    keys: &tempfile::TempDir,
+    clock: &Arc<TestClock>,
+    rng: SeededRng,
+) -> App {
+    let rng = Arc::new(rng);
+    let store = Store::open(StoreOptions {
+        database: DatabaseUrl::parse(&database.url()).unwrap(),
+        keys: KeyRing::open_or_create(keys.path(), rng.as_ref()).unwrap(),
+        clock: clock.clone(),
+        rng: rng.clone(),
+        max_connections: 5,
+    })
+    .await
+    .unwrap();
+    let config = AppConfig {
+        version: "0.1.0".to_owned(),
+        local_connector: true,
+        listens: vec![SocketAddr::from(([127, 0, 0, 1], 8470))],
+        instance: "test".to_owned(),
+    };
+    App::new(store, clock.clone(), rng, config)
 }
 
 /// The one page of a discovery run.

@@ -13,6 +13,7 @@ mod delivery;
 mod ending;
 mod escalating;
 mod explaining;
+mod exploring;
 mod extending;
 mod granting;
 mod notifications;
