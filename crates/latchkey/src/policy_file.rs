@@ -108,7 +108,7 @@ pub(crate) fn parse(file: &str, text: &str, lines_before: u64) -> Result<ReadDoc
     let about = name.map(|name| (kind, name));
     let mut unknown = Vec::new();
     let document = serde_saphyr::with_deserializer_from_str(text, |yaml| {
-        let mut note = |path: serde_ignored::Path<'_>| unknown.push(path.to_string());
+        let mut note = |path: serde_ignored::Path<'_>| unknown.push(named(&path));
         PolicyDocument::read(kind, serde_ignored::Deserializer::new(yaml, &mut note))
     });
     // First, because a misspelt member is often the one that is then missed.
@@ -122,6 +122,21 @@ pub(crate) fn parse(file: &str, text: &str, lines_before: u64) -> Result<ReadDoc
     // Every kind has a name, so that a document without one was not read.
     let about = about.unwrap_or((kind, String::new()));
     Ok(ReadDocument { about, id, document, places })
+}
+
+/// A member as the API names it: `access_targets[0].bundle`.
+fn named(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path as At;
+    match path {
+        At::Root => String::new(),
+        At::Map { parent: At::Root, key } => key.clone(),
+        At::Map { parent, key } => format!("{}.{key}", named(parent)),
+        At::Seq { parent, index } => format!("{}[{index}]", named(parent)),
+        // What may be left out is called the same when it is there.
+        At::Some { parent } | At::NewtypeStruct { parent } | At::NewtypeVariant { parent } => {
+            named(parent)
+        }
+    }
 }
 
 fn refuse(file: &str, lines_before: u64, error: &serde_saphyr::Error) -> String {
@@ -299,7 +314,8 @@ mod tests {
         let deep = "kind: bundle\nname: x\naccess_targets:\n  - integration:\n      \
                     integration_reference: shop\n      resource_type: t\n      permissions: [A]\n      \
                     permision: B\n";
-        assert!(wrong(deep).contains("policy.yaml:8:18: "), "{}", wrong(deep));
+        let member = "access_targets[0].integration.permision";
+        assert_eq!(wrong(deep), format!("policy.yaml:8:18: {member}: there is no such member"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! b07: a clock that jumps, and servers that disagree by minutes.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use latchkey_domain::Clock as _;
@@ -9,6 +9,7 @@ use latchkey_testkit::{DatabaseKind, TestClock, systems::PostgresVersion};
 use crate::{
     caller::Caller,
     installation::{Installation, ask, credentials, free_port, revoke},
+    shifted_clock::ShiftedClock,
     shop::Shop,
 };
 
@@ -17,28 +18,6 @@ const HOUR_MS: i64 = 3_600_000;
 
 fn now() -> Timestamp {
     TestClock::at_machine_time().now()
-}
-
-/// A file that says how far a process's clock is off.
-struct ShiftedClock(PathBuf);
-
-impl ShiftedClock {
-    fn new(installation: &Installation, name: &str, off_ms: i64) -> Self {
-        let clock = Self(installation.folder.path().join(name));
-        clock.set(off_ms);
-        clock
-    }
-
-    fn set(&self, off_ms: i64) {
-        // Whole at once: the process reads it at any moment.
-        let next = self.0.with_extension("next");
-        std::fs::write(&next, off_ms.to_string()).unwrap();
-        std::fs::rename(&next, &self.0).unwrap();
-    }
-
-    fn path(&self) -> String {
-        self.0.display().to_string()
-    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod caller;
 mod drivers;
 mod installation;
 mod process;
+mod shifted_clock;
 mod shop;
 
 mod clients;
@@ -27,5 +28,6 @@ mod large_inventory;
 mod main_job;
 mod overlap;
 mod policy_as_code;
+mod recipes;
 mod secrets;
 mod sharing;

@@ -87,6 +87,18 @@ impl Shop {
         json!({ "username": self.provisioner, "password": self.password })
     }
 
+    /// Where it is and how its provisioner logs in, as the recipes call it.
+    pub fn variables(&self) -> [(String, String); 5] {
+        [
+            ("SHOP_HOST", self.host.clone()),
+            ("SHOP_PORT", self.port.to_string()),
+            ("SHOP_DATABASE", self.database.clone()),
+            ("SHOP_USER", self.provisioner.clone()),
+            ("SHOP_PASSWORD", self.password.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+
     /// Runs statements as the superuser.
     pub async fn sql(&self, statements: &str) {
         connect(&self.superuser_url).await.unwrap().batch_execute(statements).await.unwrap();

@@ -3,6 +3,7 @@
 
 use latchkey_domain::{
     people::User,
+    policy::selection::is_break_glass,
     request::RequestState::{
         Active, Cancelled, Failed, Granting, Initializing, Pending, PendingMfa, Rejected, Revoked,
         Revoking,
@@ -11,8 +12,8 @@ use latchkey_domain::{
 use latchkey_store::{OutboxMessage, Tx};
 
 use super::{
-    About, News, RequestNews, StateChange, WEBHOOK, plan_reminder, push, queue_request_mail,
-    webhook,
+    About, News, RequestNews, StateChange, WEBHOOK, admins, plan_reminder, push,
+    queue_request_mail, webhook,
 };
 use crate::{
     error::AppError,
@@ -84,11 +85,24 @@ async fn mail(tx: &mut Tx, change: &StateChange, seen: &RequestView) -> Result<(
         }
         return Ok(());
     }
+    if change.to == Granting && is_break_glass(&request.flow_policy) {
+        tell_admins(tx, seen).await?;
+    }
     if change.to == Active {
         plan_reminder(tx, request).await?;
     }
     if let Some(about) = about(change, seen) {
         tell_parties(tx, seen, about).await?;
+    }
+    Ok(())
+}
+
+/// Tells the Admins that somebody has broken the glass: all but who did, or did it for whom.
+async fn tell_admins(tx: &mut Tx, seen: &RequestView) -> Result<(), AppError> {
+    for admin in admins(tx).await? {
+        if admin.id != seen.requestor.id && admin.id != seen.grantee.id {
+            tell(tx, seen, About::BreakGlass, &admin).await?;
+        }
     }
     Ok(())
 }

@@ -103,6 +103,15 @@ pub(super) fn about_request(
             .facts([("What went wrong", refused(seen))])
             .text("Ask again when that is mended.")
             .link("Look at it", page),
+        About::BreakGlass => Letter::new(&format!("{number}: {requestor} has broken the glass"))
+            .text(
+                "Somebody said that this is an emergency, and is given access by a flow that is \
+                 kept for emergencies. Nothing is asked of you now: see that it was one, and end \
+                 the access if it was not.",
+            )
+            .facts(asked)
+            .facts([("Ends", end)])
+            .link("Look at it", page),
     }
 }
 

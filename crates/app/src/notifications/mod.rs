@@ -19,7 +19,7 @@ mod webhook;
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     ids::{ReportId, RequestId, UserId},
-    people::{Role, UserStatus},
+    people::{Role, User, UserStatus},
     policy::automatic::HeldBack,
     request::{AccessRequest, RequestState},
     settings::SettingSpec,
@@ -71,6 +71,8 @@ enum About {
     Ended,
     /// Access could not be put in place.
     Failed,
+    /// It is given by a flow for emergencies; to the Admins.
+    BreakGlass,
 }
 
 /// The payload of [`MAIL_ABOUT_REQUEST`].
@@ -152,16 +154,21 @@ pub(crate) async fn queue_held_back(
     flow_name: &str,
     held_back: HeldBack,
 ) -> Result<(), AppError> {
+    for admin in admins(tx).await? {
+        let flow_name = flow_name.to_owned();
+        push(tx, MAIL_NOTICE, &HeldBackMail { user_id: admin.id, flow_name, held_back }).await?;
+    }
+    Ok(())
+}
+
+/// Every Admin who is not switched off.
+async fn admins(tx: &mut Tx) -> Result<Vec<User>, AppError> {
     let filter = UserFilter {
         roles: vec![Role::Admin],
         status: Some(UserStatus::Active),
         ..UserFilter::default()
     };
-    for admin in tx.list_users(&filter, &PageQuery::all()).await? {
-        let flow_name = flow_name.to_owned();
-        push(tx, MAIL_NOTICE, &HeldBackMail { user_id: admin.id, flow_name, held_back }).await?;
-    }
-    Ok(())
+    Ok(tx.list_users(&filter, &PageQuery::all()).await?)
 }
 
 async fn queue_request_mail(

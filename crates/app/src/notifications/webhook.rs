@@ -8,7 +8,9 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
-use latchkey_domain::{people::User, request::RequestState, settings::SettingSpec};
+use latchkey_domain::{
+    people::User, policy::selection::is_break_glass, request::RequestState, settings::SettingSpec,
+};
 use latchkey_store::{OutboxMessage, Tx};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -107,6 +109,7 @@ pub(super) fn event(change: &StateChange, at: Timestamp, seen: &RequestView) -> 
             "access_flow_id": request.flow_id,
             "access_flow": seen.flow_name,
             "justification": request.justification,
+            "break_glass": is_break_glass(&request.flow_policy),
             "duration_in_sec": request.duration_sec,
             "ends_at": request.ends_at,
             "entitlements": entitlements,

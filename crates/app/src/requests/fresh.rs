@@ -11,7 +11,7 @@ use latchkey_domain::{
     flow::{AccessFlow, FlowPolicy},
     ids::{BundleId, RequestId, UnitId, UserId},
     inventory::Entitlement,
-    policy::{automatic::is_automatic, digest::request_digest},
+    policy::{automatic::is_automatic, digest::request_digest, selection::is_break_glass},
     request::{AccessRequest, RequestState, RequestUnit, UnitState},
 };
 use latchkey_store::Tx;
@@ -96,6 +96,7 @@ pub(super) async fn insert(
         "grantee_id": request.grantee_id,
         "asked_as_grantee": request.asked_as_grantee,
         "automatic": is_automatic(&request.flow_policy),
+        "break_glass": is_break_glass(&request.flow_policy),
         "flow_id": request.flow_id,
         "flow_version": request.flow_version,
         "bundle_id": request.bundle_id,

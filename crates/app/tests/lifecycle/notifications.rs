@@ -14,7 +14,10 @@ use latchkey_app::{
         Deliverer, MailConfig, MailTls, Mailer, NotificationConfig, signature, standing, webhook,
     },
     reports::{SaveReport, create_report, delete_report},
-    requests::{approve_request, extend_request, reject_request, revoke_request},
+    requests::{
+        RequestAccess, approve_request, extend_request, reject_request, request_access,
+        revoke_request,
+    },
     settings::set_setting,
 };
 use latchkey_domain::{
@@ -22,7 +25,7 @@ use latchkey_domain::{
     activity::ActivityField,
     flow::{ApproverGroup, EscalationPolicy, LogicalOperator},
     ids::UserId,
-    people::User,
+    people::{Role, User, UserStatus},
     report::{
         RelativeUnit, ReportDefinition, ReportFilters, ReportFormat, ReportSchedule,
         ReportTimeframe,
@@ -429,6 +432,66 @@ on_both_databases! {
         let told: Vec<(String, String)> = told(&server, before).into_iter().collect();
         assert_eq!((told.len(), told[0].0.as_str()), (1, "ana@example.com"));
         assert!(told[0].1.starts_with("AR-1: access ends later, at "), "{told:?}");
+    }
+
+    async fn a07_admins_are_told_at_once_when_the_glass_is_broken_and_only_then(ground) {
+        let hook = Receiver::start("127.0.0.1:0", vec![Answer::status("204 No Content", "")]).await;
+        let server = mail_server(MailProtection::None).await;
+        let deliverer = deliverer(ground, Some(&config(&server, MailTls::None)));
+        let url = format!("http://{}/hook", hook.address);
+        for (setting, value) in
+            [("webhook_url", json!(url)), ("outbound_allowed_addresses", json!(["127.0.0.1"]))]
+        {
+            set_setting(&ground.app, &commanding(), setting, value).await.unwrap();
+        }
+        let admins = [&ground.ana, &ground.bob, &ground.cleo].map(|actor| actor.user.id.clone());
+        ground
+            .write(async |tx| {
+                for admin in &admins {
+                    tx.grant_role(admin, Role::Admin).await.unwrap();
+                }
+                let mut cleo = ground.cleo.user.clone();
+                cleo.status = UserStatus::Disabled;
+                tx.update_user(&cleo).await.unwrap();
+            })
+            .await;
+        ground.flow("read", Some(60), &[]).await;
+        let mut flow = ground.flow("glass", Some(30), &[]).await;
+        flow.policy.settings.labels = vec!["break-glass".to_owned()];
+        ground.write(async |tx| tx.update_flow(&mut flow).await.unwrap()).await;
+        let ordinary = ground.ask(&["orders"], None).await;
+        ground.settle().await;
+        deliverer.deliver_due().await.unwrap();
+        let given = ("ana@example.com".to_owned(), "AR-1: access is in place".to_owned());
+        assert_eq!(told(&server, 0), BTreeSet::from([given]));
+        revoke_request(&ground.app, &ground.ana, ordinary.request.id.as_str()).await.unwrap();
+        ground.settle().await;
+        deliverer.deliver_due().await.unwrap();
+        let before = server.mails().unwrap().len();
+
+        // Gone, so that the one for emergencies is left: the longer grant would govern.
+        ground.write(async |tx| tx.delete_flow(&ordinary.request.flow_id).await.unwrap()).await;
+        let command = RequestAccess {
+            entitlements: vec![ground.entitlement("orders")],
+            justification: Some("the shop is down".to_owned()),
+            custom_fields: [("break_glass".to_owned(), "true".to_owned())].into(),
+            ..RequestAccess::default()
+        };
+        request_access(&ground.app, &ground.ana, command).await.unwrap();
+        deliverer.deliver_due().await.unwrap();
+        let broken = ("bob@example.com".to_owned(), "AR-2: ana Test has broken the glass".to_owned());
+        assert_eq!(told(&server, before), BTreeSet::from([broken]), "before the target has it");
+        let mail = server.mails().unwrap().pop().unwrap();
+        assert!(mail.content.contains("the shop is down"), "{}", mail.content);
+        let events: Vec<(Value, Value)> = hook
+            .received()
+            .iter()
+            .map(|call| serde_json::from_slice::<Value>(&call.body).unwrap()["data"].clone())
+            .filter(|data| data["to"] == "Granting")
+            .map(|data| (data["number"].clone(), data["break_glass"].clone()))
+            .collect();
+        assert_eq!(events, [(json!("AR-1"), json!(false)), (json!("AR-2"), json!(true))]);
+        ground.settle().await;
     }
 
     async fn a_webhook_gets_every_change_signed_until_it_takes_it(ground) {
