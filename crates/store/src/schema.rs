@@ -59,7 +59,12 @@ pub(crate) const STEPS: &[Step] = &[
         name: "places_of_requests",
         sql: include_str!("../migrations/0016_places_of_requests.sql"),
     },
+    Step {
+        version: 17,
+        name: "program_answers",
+        sql: include_str!("../migrations/0017_program_answers.sql"),
+    },
 ];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 16;
+pub(crate) const LATEST: i64 = 17;
