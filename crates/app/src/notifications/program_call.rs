@@ -85,7 +85,7 @@ pub(super) async fn call(
     let now = app.clock().now();
     let body = question(&seen, &digest, now).to_string().into_bytes();
     let headers = webhook::headers(app, &url, &message.id, now.as_second(), &body);
-    let post = OutboundPost { headers, url: url.clone(), body };
+    let post = OutboundPost { url: url.clone(), headers, body };
     let heard = match outbound.post(&post, &allowed).await {
         Ok(answer) => understood(&seen, &digest, &answer),
         Err(error) => Err(error.to_string()),

@@ -164,7 +164,7 @@ pub(super) async fn send(
     let body = message.payload.to_string().into_bytes();
     let timestamp = app.clock().now().as_second();
     let headers = headers(app, &url, &message.id, timestamp, &body);
-    let post = OutboundPost { headers, url, body };
+    let post = OutboundPost { url, headers, body };
     match outbound.post(&post, &allowed).await {
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
         // The receiver says that it is gone for good.
