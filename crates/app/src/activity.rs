@@ -6,19 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use latchkey_domain::activity::{
-    ActivityDecision, ActivityField, ActivityFilter, ActivityPerson, ActivityResource, ActivityRow,
+    ActivityDecider, ActivityDecision, ActivityField, ActivityFilter, ActivityPerson,
+    ActivityResource, ActivityRow,
 };
 use latchkey_domain::{
     activity::GRANTEE_TYPE,
     ids::{BundleId, FlowId, IntegrationId, RequestId, UserId},
     people::User,
+    policy::programs::ProgramAnswer,
     request::Approval,
 };
 use latchkey_store::{
     ActivityQuery, ActivityRequest, ActivityUnit, ActivityUnitQuery, PageKey, Tx,
 };
 
-use crate::{Actor, App, Operation, Page, PageRequest, error::AppError, requests::by_request};
+use crate::{
+    Actor, App, Operation, Page, PageRequest, error::AppError, outbound::host_of,
+    requests::by_request,
+};
 
 /// One page of activity, in the order in which the requests were filed.
 pub async fn list_activity(
@@ -101,6 +106,7 @@ async fn request_ids(tx: &mut Tx, texts: &[String]) -> Result<Option<Vec<Request
 struct Facts {
     units: BTreeMap<RequestId, Vec<ActivityUnit>>,
     approvals: BTreeMap<RequestId, Vec<Approval>>,
+    answers: BTreeMap<RequestId, Vec<ProgramAnswer>>,
     users: BTreeMap<UserId, User>,
     flows: BTreeMap<FlowId, String>,
     bundles: BTreeMap<BundleId, String>,
@@ -114,6 +120,7 @@ impl Facts {
         let integrations: BTreeSet<IntegrationId> =
             units.iter().map(|unit| unit.integration_id.clone()).collect();
         let approvals = tx.approvals_of_requests(&ids).await?;
+        let answers = tx.program_answers_of_requests(&ids).await?;
         let mut users: BTreeSet<UserId> =
             approvals.iter().map(|approval| approval.approver_id.clone()).collect();
         let (mut flows, mut bundles) = (BTreeSet::new(), BTreeSet::new());
@@ -126,6 +133,7 @@ impl Facts {
         Ok(Self {
             units: by_request(units, |unit| unit.request_id.clone()),
             approvals: by_request(approvals, |approval| approval.request_id.clone()),
+            answers: by_request(answers, |answer| answer.request_id.clone()),
             users: users.into_iter().map(|user| (user.id.clone(), user)).collect(),
             flows: tx.flow_names(&flows.into_iter().collect::<Vec<_>>()).await?,
             bundles: tx.bundle_names(&bundles.into_iter().collect::<Vec<_>>()).await?,
@@ -168,7 +176,6 @@ impl Facts {
         part: &[&ActivityUnit],
     ) -> Result<ActivityRow, AppError> {
         let first = part.first().ok_or_else(|| AppError::internal("a row without a unit"))?;
-        let decisions = self.approvals.get(&request.id).into_iter().flatten();
         let mut permissions: Vec<String> = Vec::new();
         for unit in part {
             if !permissions.contains(&unit.permission) {
@@ -189,7 +196,7 @@ impl Facts {
             resource_type: first.resource_type.clone(),
             resources: resources(request, part),
             permissions,
-            decisions: decisions.map(|one| self.decision(one)).collect::<Result<_, _>>()?,
+            decisions: self.decisions(&request.id)?,
             justification: request.justification.clone(),
             state: request.state,
             trigger: request.trigger,
@@ -201,9 +208,28 @@ impl Facts {
         })
     }
 
+    /// What people and programs decided, oldest first.
+    fn decisions(&self, request: &RequestId) -> Result<Vec<ActivityDecision>, AppError> {
+        let by_people = self.approvals.get(request).into_iter().flatten();
+        let by_people = by_people.map(|one| self.decision(one));
+        let mut decisions = by_people.collect::<Result<Vec<_>, _>>()?;
+        let by_programs = self.answers.get(request).into_iter().flatten();
+        decisions.extend(by_programs.filter_map(|answer| {
+            Some(ActivityDecision {
+                by: ActivityDecider::Program { host: host_of(&answer.url) },
+                decision: answer.decision?,
+                reason: answer.reason.clone(),
+                forced: false,
+                at: answer.at,
+            })
+        }));
+        decisions.sort_by_key(|decision| decision.at);
+        Ok(decisions)
+    }
+
     fn decision(&self, approval: &Approval) -> Result<ActivityDecision, AppError> {
         Ok(ActivityDecision {
-            by: self.person(&approval.approver_id)?,
+            by: ActivityDecider::Person(self.person(&approval.approver_id)?),
             decision: approval.decision,
             reason: approval.reason.clone(),
             forced: approval.forced,

@@ -12,6 +12,7 @@ use crate::{
     flow::FlowTrigger,
     ids::{BundleId, FlowId, IntegrationId, RequestId, UserId},
     people::UnknownWord,
+    policy::matching::WEBHOOK,
     request::{Decision, RequestState},
 };
 
@@ -119,11 +120,49 @@ pub struct ActivityResource {
     pub statuses: Vec<&'static str>,
 }
 
+/// Who decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActivityDecider {
+    /// A person.
+    Person(ActivityPerson),
+    /// A program that the access flow asks; people see the host of its address.
+    Program {
+        /// The host.
+        host: String,
+    },
+}
+
+impl ActivityDecider {
+    /// The name people see.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Person(person) => &person.name,
+            Self::Program { host } => host,
+        }
+    }
+
+    /// Main address; empty for a program.
+    pub fn email(&self) -> &str {
+        match self {
+            Self::Person(person) => &person.email,
+            Self::Program { .. } => "",
+        }
+    }
+
+    /// The word for the kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Person(_) => GRANTEE_TYPE,
+            Self::Program { .. } => WEBHOOK,
+        }
+    }
+}
+
 /// A decision in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActivityDecision {
     /// Who decided.
-    pub by: ActivityPerson,
+    pub by: ActivityDecider,
     /// What was said.
     pub decision: Decision,
     /// Why.
@@ -254,9 +293,9 @@ impl ActivityRow {
             }
             ActivityField::ResourceType => one(&self.resource_type),
             ActivityField::Permissions => self.permissions.clone(),
-            ActivityField::ApproverNames => of_deciders(|one| &one.by.name).collect(),
-            ActivityField::ApproverEmails => of_deciders(|one| &one.by.email).collect(),
-            ActivityField::ApproverTypes => of_deciders(|_| GRANTEE_TYPE).collect(),
+            ActivityField::ApproverNames => of_deciders(|one| one.by.name()).collect(),
+            ActivityField::ApproverEmails => of_deciders(|one| one.by.email()).collect(),
+            ActivityField::ApproverTypes => of_deciders(|one| one.by.kind()).collect(),
             ActivityField::Justification => self.justification.iter().cloned().collect(),
             ActivityField::Status => one(self.state.wire_word()),
             ActivityField::ApproverReason => {

@@ -177,6 +177,11 @@ impl AllowList {
         Self(networks)
     }
 
+    /// Whether nothing is listed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether an Admin has listed the address, in the way that its kind asks for.
     pub fn lists(&self, address: IpAddr) -> bool {
         let needs_its_own_entry = closed(address) == Some(Closed::Special);

@@ -17,6 +17,7 @@ pub mod extensions;
 pub mod grantees;
 pub mod matching;
 pub mod owners;
+pub mod programs;
 pub mod selection;
 pub mod targets;
 pub mod texts;

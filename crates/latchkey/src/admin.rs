@@ -65,8 +65,11 @@ pub(crate) async fn run(
         }
         AdminCommand::Settings(command) => settings(command, at).await,
         AdminCommand::Webhook(args) => {
-            on(&args, at, async |app| {
-                let found = latchkey_app::notifications::webhook(app, &actor()).await?;
+            on(&args.store, at, async |app| {
+                let found = match &args.url {
+                    None => latchkey_app::notifications::webhook(app, &actor()).await?,
+                    Some(url) => latchkey_app::notifications::webhook_secret(app, &actor(), url)?,
+                };
                 Ok(json!({ "url": found.url, "secret": found.exposed_secret() }))
             })
             .await

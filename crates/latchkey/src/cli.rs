@@ -246,7 +246,7 @@ pub enum AdminCommand {
     #[command(subcommand)]
     Settings(SettingsCommand),
     /// Print where the webhook is, and the secret that receivers check its signatures with.
-    Webhook(StoreArgs),
+    Webhook(WebhookArgs),
     /// Integrations.
     #[command(subcommand)]
     Integration(IntegrationCommand),
@@ -255,6 +255,18 @@ pub enum AdminCommand {
     ConnectorToken(ConnectorTokenCommand),
     /// Let reconcile runs remove principals that nothing explains, after a restore.
     Reconcile(ReconcileArgs),
+}
+
+/// `latchkey admin webhook`.
+#[derive(Debug, Args)]
+pub struct WebhookArgs {
+    /// Print the secret for this address instead: a program that access flows ask like an
+    /// approver.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Where the database is.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// `latchkey admin bootstrap`.

@@ -30,6 +30,7 @@ mod migrate;
 mod open;
 mod outbox;
 mod page;
+mod programs;
 mod reports;
 mod request_lines;
 mod requests;

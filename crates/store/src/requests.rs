@@ -123,9 +123,7 @@ fn read_approval(row: &Row) -> Result<Approval> {
         id: ApprovalId::new(row.text("id")?),
         request_id: RequestId::new(row.text("request_id")?),
         approver_id: UserId::new(row.text("approver_id")?),
-        decision: row.word("decision", |word| {
-            [Decision::Approved, Decision::Rejected].into_iter().find(|d| decision_word(*d) == word)
-        })?,
+        decision: row.word("decision", read_decision)?,
         reason: row.opt_text("reason")?,
         digest: row.text("digest")?,
         forced: row.flag("forced")?,
@@ -133,11 +131,15 @@ fn read_approval(row: &Row) -> Result<Approval> {
     })
 }
 
-fn decision_word(decision: Decision) -> &'static str {
+pub(crate) fn decision_word(decision: Decision) -> &'static str {
     match decision {
         Decision::Approved => "approved",
         Decision::Rejected => "rejected",
     }
+}
+
+pub(crate) fn read_decision(word: &str) -> Option<Decision> {
+    [Decision::Approved, Decision::Rejected].into_iter().find(|one| decision_word(*one) == word)
 }
 
 impl Tx {

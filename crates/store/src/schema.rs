@@ -59,6 +59,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "places_of_requests",
         sql: include_str!("../migrations/0016_places_of_requests.sql"),
     },
+    Step {
+        version: 17,
+        name: "program_answers",
+        sql: include_str!("../migrations/0017_program_answers.sql"),
+    },
 ];
 
 /// What steps do besides where the database is SQLite, by version: an index that holds whole rows
@@ -67,4 +72,4 @@ pub(crate) const ON_SQLITE: &[(i64, &str)] =
     &[(16, include_str!("../migrations/0016_places_of_requests.sqlite.sql"))];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 16;
+pub(crate) const LATEST: i64 = 17;

@@ -70,7 +70,7 @@ async fn a_row_tells_of_a_request_in_the_words_of_v4() {
     let page = list_activity(&ground.app, &shell, &filter, &PageRequest::default()).await.unwrap();
     let row = &page.items[0];
     assert_eq!(row.decisions[0].reason.as_deref(), Some("go"));
-    assert_eq!(row.decisions[0].by.email, "bob@example.com");
+    assert_eq!(row.decisions[0].by.email(), "bob@example.com");
     assert!(row.requested_at <= row.granted_at.unwrap() && row.granted_at <= row.revoked_at);
     assert_eq!(row.resources[0].statuses, ["Revoked"]);
 }

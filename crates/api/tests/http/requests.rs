@@ -348,6 +348,7 @@ async fn a_stored_request_is_explained_to_its_people_and_to_viewers() {
     assert_eq!(why["entitlements"][0]["flow_name"], "readers");
     assert_eq!(why["entitlements"][0]["entitlement"]["resource"]["name"], "orders");
     assert_eq!(why["waiting_for"]["approvers"][0]["source_id"], "bob@example.com");
+    assert_eq!(why["waiting_for"]["programs"], json!([]));
     assert_eq!(why["no_longer_allowed"], Value::Null);
     story.ground.get(&story.bob, &own).await.refused(404, "NotFound");
     let any = format!("/api/admin/v1/explain/access-requests/{}", id_of(&asked));

@@ -8,7 +8,7 @@ use latchkey_domain::{
 use latchkey_store::Tx;
 use serde_json::json;
 
-use super::{FlowView, input, input::FlowCommand, named_by_targets, pins, view};
+use super::{FlowView, input, input::FlowCommand, named_by_targets, pins, programs, view};
 use crate::{
     App,
     actor::Actor,
@@ -68,7 +68,7 @@ pub(crate) async fn would_be(
     if let Some(before) = before {
         keep_what_only_v1_says(&before.policy, &mut draft.policy);
     }
-    check(&draft)?;
+    check(tx, &draft).await?;
     name_is_free(tx, &draft.name, before.map(|before| &before.id)).await?;
     pins::pin(tx, &mut draft.policy, before).await?;
     let now = tx.now();
@@ -114,7 +114,7 @@ pub(super) async fn insert(
     actor: &Actor,
     mut draft: Draft,
 ) -> Result<AccessFlow, AppError> {
-    check(&draft)?;
+    check(tx, &draft).await?;
     name_is_free(tx, &draft.name, None).await?;
     named_by_targets(&draft.policy).hold(tx).await?;
     pins::pin(tx, &mut draft.policy, None).await?;
@@ -202,7 +202,7 @@ async fn replace_counting(
     before: AccessFlow,
     mut draft: Draft,
 ) -> Result<(AccessFlow, u64), AppError> {
-    check(&draft)?;
+    check(tx, &draft).await?;
     name_is_free(tx, &draft.name, Some(&before.id)).await?;
     named_by_targets(&draft.policy).hold(tx).await?;
     pins::pin(tx, &mut draft.policy, Some(&before)).await?;
@@ -250,7 +250,7 @@ pub(crate) async fn delete(tx: &mut Tx, actor: &Actor, id: &FlowId) -> Result<u6
     Ok(ended)
 }
 
-fn check(draft: &Draft) -> Result<(), AppError> {
+async fn check(tx: &mut Tx, draft: &Draft) -> Result<(), AppError> {
     let mut errors: Vec<FieldError> = validate_flow(&draft.name, &draft.policy)
         .into_iter()
         .map(|problem| FieldError::new(problem.field, problem.message))
@@ -260,6 +260,7 @@ fn check(draft: &Draft) -> Result<(), AppError> {
     {
         errors.push(error);
     }
+    errors.extend(programs::uncallable(tx, &draft.policy).await?);
     errors.extend(texts::check_description("description", draft.description.as_deref()).err());
     if errors.is_empty() { Ok(()) } else { Err(AppError::invalid_fields(errors)) }
 }

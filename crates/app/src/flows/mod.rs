@@ -8,6 +8,7 @@ mod change;
 mod input;
 mod legacy;
 pub(crate) mod pins;
+mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,19 +8,19 @@
 use std::{future::Future, pin::pin, time::Duration};
 
 use futures::{StreamExt, stream};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{audit::AuditActor, ids::UserId, people::User, request::RequestState};
 use latchkey_store::{OutboxMessage, Tx, Wake};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    About, HeldBackMail, MAIL_ABOUT_REQUEST, MAIL_NOTICE, MAIL_WITH_REPORT, Mailer, REQUEST_NEWS,
-    REQUEST_STATE, ReportMail, RequestMail, WEBHOOK,
+    APPROVER_WEBHOOK, About, HeldBackMail, MAIL_ABOUT_REQUEST, MAIL_NOTICE, MAIL_WITH_REPORT,
+    Mailer, REQUEST_NEWS, REQUEST_STATE, ReportMail, RequestMail, WEBHOOK,
     fan_out::{fan_out, tell_news},
     letters::{self, Portal},
     mail::{Enclosed, Failure},
-    webhook,
+    program_call, webhook,
 };
 use crate::{
     App,
@@ -193,6 +193,7 @@ impl Deliverer {
             MAIL_ABOUT_REQUEST => self.mail_about_request(message).await,
             MAIL_WITH_REPORT => self.mail_with_report(message).await,
             MAIL_NOTICE => self.mail_notice(message).await,
+            APPROVER_WEBHOOK => program_call::call(&self.app, &self.outbound, message).await,
             WEBHOOK => webhook::send(&self.app, &self.outbound, message).await,
             other => Err(Failure::Later(format!(
                 "this server does not know messages of the kind {other}; is another one newer?"
@@ -229,8 +230,7 @@ impl Deliverer {
             Failure::Later(error) => (error, false),
             Failure::Never(error) => (error, true),
         };
-        let is_too_old = now.duration_since(message.created_at) >= GIVE_UP_AFTER;
-        if !never && !is_too_old {
+        if !never && !is_too_old(message, now) {
             let retries = usize::try_from(message.attempts).unwrap_or(usize::MAX);
             let last = PAUSES.last().copied().unwrap_or(3600);
             let pause = PAUSES.get(retries).copied().unwrap_or(last);
@@ -371,6 +371,11 @@ impl Deliverer {
         let wait = at.duration_since(self.app.clock().now());
         Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
     }
+}
+
+/// Whether sending a message has been tried for long enough.
+pub(super) fn is_too_old(message: &OutboxMessage, now: Timestamp) -> bool {
+    now.duration_since(message.created_at) >= GIVE_UP_AFTER
 }
 
 /// Whether a mail would tell what is no longer so.

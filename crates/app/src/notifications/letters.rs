@@ -6,7 +6,7 @@ use latchkey_domain::{
 };
 
 use super::{About, letter::Letter};
-use crate::{reports::MailFile, requests::RequestView};
+use crate::{outbound::host_of, reports::MailFile, requests::RequestView};
 
 /// How many entitlements a letter names.
 const MOST_NAMED: usize = 12;
@@ -188,7 +188,12 @@ fn said_by(seen: &RequestView, deciders: &[User], decision: Decision) -> String 
         let reason = one.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         format!("{name}{forced}{reason}")
     });
-    lines.collect::<Vec<_>>().join("\n")
+    let programs = seen.program_answers.iter().filter(|one| one.decision == Some(decision));
+    let programs = programs.map(|one| {
+        let reason = one.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        format!("the program at {}{reason}", host_of(&one.url))
+    });
+    lines.chain(programs).collect::<Vec<_>>().join("\n")
 }
 
 fn capital(words: &str) -> String {

@@ -14,6 +14,7 @@ mod fan_out;
 mod letter;
 mod letters;
 mod mail;
+mod program_call;
 mod webhook;
 
 use jiff::{SignedDuration, Timestamp};
@@ -32,7 +33,8 @@ pub use deliver::{Deliverer, NotificationConfig};
 pub use latchkey_store::DeadLetter;
 pub use letter::{Block, Letter};
 pub use mail::{MailConfig, MailSetupError, MailTls, Mailer};
-pub use webhook::{WebhookView, signature, webhook};
+pub(crate) use program_call::queue_program_call;
+pub use webhook::{WebhookView, signature, webhook, webhook_secret};
 
 use crate::{Actor, App, authorization::Operation, error::AppError, jobs};
 
@@ -46,6 +48,8 @@ const MAIL_ABOUT_REQUEST: &str = "mail.request";
 const MAIL_WITH_REPORT: &str = "mail.report";
 /// One mail to somebody who looks after the policy.
 const MAIL_NOTICE: &str = "mail.notice";
+/// One call of a program that is asked like an approver.
+const APPROVER_WEBHOOK: &str = "webhook.approver";
 /// One call of the webhook.
 const WEBHOOK: &str = "webhook.request";
 

@@ -39,11 +39,21 @@ pub struct WebhookView {
 pub async fn webhook(app: &App, actor: &Actor) -> Result<WebhookView, AppError> {
     actor.require(Operation::ChangeSettings)?;
     let url = app.store().read(url).await?;
-    let secret = url.as_ref().map(|url| {
-        let key = STANDARD.encode(key_of(app, url).as_slice());
-        SecretString::from(format!("whsec_{key}"))
-    });
+    let secret = url.as_ref().map(|url| secret_of(app, url));
     Ok(WebhookView { url, secret })
+}
+
+/// The secret by which calls to any address are signed, for who sets up a program that access
+/// flows ask like an approver. 400 if nothing could be called there.
+pub fn webhook_secret(app: &App, actor: &Actor, url: &str) -> Result<WebhookView, AppError> {
+    actor.require(Operation::ChangeSettings)?;
+    outbound::check_url(url).map_err(|problem| AppError::invalid("url", problem))?;
+    Ok(WebhookView { url: Some(url.to_owned()), secret: Some(secret_of(app, url)) })
+}
+
+fn secret_of(app: &App, url: &str) -> SecretString {
+    let key = Zeroizing::new(STANDARD.encode(key_of(app, url).as_slice()));
+    SecretString::from(format!("whsec_{}", key.as_str()))
 }
 
 /// Where the webhook is.
@@ -78,23 +88,25 @@ pub fn signature(key: &[u8], id: &str, timestamp: i64, body: &[u8]) -> String {
     format!("v1,{}", STANDARD.encode(mac))
 }
 
+/// The headers of a signed call to an address.
+pub(super) fn headers(
+    app: &App,
+    url: &str,
+    id: &str,
+    timestamp: i64,
+    body: &[u8],
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("content-type", "application/json".to_owned()),
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", timestamp.to_string()),
+        ("webhook-signature", signature(key_of(app, url).as_slice(), id, timestamp, body)),
+    ]
+}
+
 /// What is told about a change of state. Never a secret.
 pub(super) fn event(change: &StateChange, at: Timestamp, seen: &RequestView) -> Value {
     let request = &seen.request;
-    let entitlements: Vec<Value> = seen
-        .units
-        .iter()
-        .map(|unit| {
-            json!({
-                "integration_id": unit.integration_id,
-                "integration": seen.integrations.get(&unit.integration_id),
-                "resource_type": unit.resource_type,
-                "resource": unit.resource_path,
-                "permission": unit.permission,
-                "error": unit.error,
-            })
-        })
-        .collect();
     json!({
         "type": "access_request.state_changed",
         "timestamp": at,
@@ -112,12 +124,30 @@ pub(super) fn event(change: &StateChange, at: Timestamp, seen: &RequestView) -> 
             "break_glass": is_break_glass(&request.flow_policy),
             "duration_in_sec": request.duration_sec,
             "ends_at": request.ends_at,
-            "entitlements": entitlements,
+            "entitlements": entitlements(seen),
         },
     })
 }
 
-fn person(user: &User) -> Value {
+/// What is asked for.
+pub(super) fn entitlements(seen: &RequestView) -> Vec<Value> {
+    seen.units
+        .iter()
+        .map(|unit| {
+            json!({
+                "integration_id": unit.integration_id,
+                "integration": seen.integrations.get(&unit.integration_id),
+                "resource_type": unit.resource_type,
+                "resource": unit.resource_path,
+                "permission": unit.permission,
+                "error": unit.error,
+            })
+        })
+        .collect()
+}
+
+/// Who somebody is.
+pub(super) fn person(user: &User) -> Value {
     json!({ "id": user.id, "name": user.display_name(), "email": user.email })
 }
 
@@ -136,17 +166,8 @@ pub(super) async fn send(
     let Some(url) = url else { return Ok(()) };
     let body = message.payload.to_string().into_bytes();
     let timestamp = app.clock().now().as_second();
-    let signed = signature(key_of(app, &url).as_slice(), &message.id, timestamp, &body);
-    let post = OutboundPost {
-        headers: vec![
-            ("content-type", "application/json".to_owned()),
-            ("webhook-id", message.id.clone()),
-            ("webhook-timestamp", timestamp.to_string()),
-            ("webhook-signature", signed),
-        ],
-        url,
-        body,
-    };
+    let headers = headers(app, &url, &message.id, timestamp, &body);
+    let post = OutboundPost { url, headers, body };
     match outbound.post(&post, &allowed).await {
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
         // The receiver says that it is gone for good.

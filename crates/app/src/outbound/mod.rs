@@ -240,6 +240,39 @@ pub fn check_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// The host of an address, for people to see: its path and query may be secret. Empty where there
+/// is none.
+pub fn host_of(text: &str) -> String {
+    let url = Url::parse(text).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Says what is wrong with an address as it is written, before anything is called: beside what
+/// [`check_url`] finds, an address in numbers that is closed, and plain HTTP where it cannot go.
+/// What a name stands for is asked when it is called, and so is all of this once more.
+pub(crate) fn check_callable(text: &str, allowed: &AllowList) -> Result<(), String> {
+    let url = check_url(text)?;
+    let number = match url.host() {
+        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+        Some(Host::Domain(_)) | None => None,
+    };
+    if number.is_some_and(|address| !allowed.opens(address)) {
+        return Err(format!(
+            "stands for an address that is not called; an Admin may list it in the setting \
+             {ALLOWED_ADDRESSES}"
+        ));
+    }
+    let may_be_listed = number.map_or(!allowed.is_empty(), |address| allowed.lists(address));
+    if url.scheme() == "http" && !may_be_listed {
+        return Err(format!(
+            "must begin with https://; plain http:// is for addresses that an Admin lists in the \
+             setting {ALLOWED_ADDRESSES}"
+        ));
+    }
+    Ok(())
+}
+
 /// The list that Admins have set.
 pub(crate) async fn allow_list(tx: &mut Tx) -> Result<AllowList, AppError> {
     let spec = SettingSpec::get(ALLOWED_ADDRESSES).map_err(AppError::internal)?;

@@ -13,13 +13,14 @@ use latchkey_domain::{
         matching::{GROUP, MANAGER, OWNER, USER, WEBHOOK},
         owners::Owners,
     },
-    request::{AccessRequest, RequestUnit},
+    request::AccessRequest,
 };
 use latchkey_store::{PageQuery, Tx, UserFilter};
 
 use super::{
-    owners::{owners_of, owners_of_units},
+    owners::owners_of,
     people::{People, Person, find_person},
+    programs::{AskedProgram, Heard, ProgramSaid},
 };
 use crate::error::AppError;
 
@@ -70,10 +71,13 @@ impl<'a> Parties<'a> {
 pub(super) struct AskedPeople {
     /// Who may decide, each once.
     pub(super) people: Vec<User>,
+    /// The programs that are asked.
+    pub(super) programs: Vec<AskedProgram>,
     /// Why the request cannot be approved as things stand, or not by every group; `None` where
     /// nothing is in the way.
     pub(super) trouble: Option<String>,
-    /// Whether they could not approve it even all together.
+    /// Whether they, and the programs that have yet to answer, could not approve it even all
+    /// together.
     pub(super) is_stuck: bool,
 }
 
@@ -87,7 +91,9 @@ pub(crate) async fn approvers_of(
     let owners = owners_of(tx, request).await?;
     let parties = Parties::among(&people, request)?;
     let told = request.escalations.len();
-    Ok(people_to_ask(tx, &request.flow_policy, told, parties, &owners).await?.people)
+    Ok(people_to_ask(tx, &request.flow_policy, told, parties, &owners, Heard::NOTHING)
+        .await?
+        .people)
 }
 
 /// Those of them who had no say before the later ones of its tiers were told.
@@ -105,66 +111,64 @@ pub(crate) async fn newly_asked(
 }
 
 /// The people who may decide about a request of these parties under `policy`, after so many of
-/// its tiers were told.
+/// its tiers were told, and after programs have said what they have.
 pub(super) async fn people_to_ask(
     tx: &mut Tx,
     policy: &FlowPolicy,
     told: usize,
     parties: Parties<'_>,
     owners: &Owners,
+    heard: Heard<'_>,
 ) -> Result<AskedPeople, AppError> {
     let mut ids = candidates(tx, approver_conditions(policy, told)).await?;
     ids.extend(candidates(tx, owners.rules()).await?);
     ids.extend(manager_of(policy, told, &parties.asker.user));
     let people = People::read(tx, &ids).await?;
-    let question = parties.question_of(policy, "").owned_by(owners).escalated(policy, told);
+    let question = parties
+        .question_of(policy, heard.digest)
+        .owned_by(owners)
+        .escalated(policy, told)
+        .answered(heard.answers);
     let outcome = question.evaluate(&[], &people.facts());
+    let programs = heard.asked(policy, told);
     Ok(AskedPeople {
         is_stuck: matches!(&outcome, ApprovalOutcome::Waiting(waiting) if waiting.is_stuck),
-        trouble: trouble(policy, owners, &outcome),
+        trouble: trouble(policy, owners, &programs, &outcome),
         people: eligible(&people, question, &ids),
+        programs,
     })
 }
 
-/// Writes down why a pending request cannot go on, so that it says so itself; clears it once
-/// nothing is in the way any more. The request is locked.
-pub(super) async fn say_what_is_missing(
-    tx: &mut Tx,
-    request: &mut AccessRequest,
-    units: &[RequestUnit],
-) -> Result<(), AppError> {
-    let people = People::read(tx, parties_of(request)).await?;
-    let owners = owners_of_units(tx, &[&request.flow_policy], units).await?;
-    let parties = Parties::among(&people, request)?;
-    let told = request.escalations.len();
-    let trouble = people_to_ask(tx, &request.flow_policy, told, parties, &owners).await?.trouble;
-    if trouble != request.state_reason {
-        request.state_reason = trouble;
-        tx.update_request(request).await?;
-    }
-    Ok(())
-}
-
 /// What stands in the way of an approval, in words for everybody who may see the request.
-fn trouble(policy: &FlowPolicy, owners: &Owners, outcome: &ApprovalOutcome) -> Option<String> {
+fn trouble(
+    policy: &FlowPolicy,
+    owners: &Owners,
+    programs: &[AskedProgram],
+    outcome: &ApprovalOutcome,
+) -> Option<String> {
     let ApprovalOutcome::Waiting(waiting) = outcome else { return None };
-    let mut words = if waiting.may_decide.is_empty() {
+    let groups = group_names(&waiting.empty_groups);
+    let mut words = if !waiting.is_stuck {
+        if waiting.empty_groups.is_empty() {
+            return None;
+        }
+        format!("nobody may decide for {groups} of its access flow; others may")
+    } else if waiting.may_decide.is_empty() {
         "nobody may decide about this request now: its access flow names no other active \
          approver; ask an administrator"
             .to_owned()
-    } else if waiting.is_stuck {
-        format!(
-            "nobody may decide for {} of its access flow, which has to agree; ask an administrator",
-            group_names(&waiting.empty_groups)
-        )
-    } else if waiting.empty_groups.is_empty() {
-        return None;
     } else {
         format!(
-            "nobody may decide for {} of its access flow; others may",
-            group_names(&waiting.empty_groups)
+            "nobody may decide for {groups} of its access flow, which has to agree; ask an \
+             administrator"
         )
     };
+    let said_nothing = programs.iter().filter(|one| one.said == Some(ProgramSaid::Nothing));
+    let hosts: Vec<&str> = said_nothing.map(|one| one.host.as_str()).collect();
+    if !hosts.is_empty() {
+        words.push_str("; no decision came from ");
+        words.push_str(&hosts.join(", "));
+    }
     if asks_owners(policy) && !owners.ownerless().is_empty() {
         words.push_str("; it is not known who owns ");
         words.push_str(&owners.ownerless().join(", "));

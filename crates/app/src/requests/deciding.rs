@@ -18,7 +18,8 @@ use latchkey_store::{Tx, Wake};
 use serde_json::json;
 
 use super::{
-    approvers::{Parties, parties_of, say_what_is_missing},
+    approvers::{Parties, parties_of},
+    escalating::go_on_waiting,
     owners::owners_of,
     people::{People, Person},
     reading::{find_by_reference, find_visible},
@@ -31,6 +32,7 @@ use crate::{
     error::{AppError, codes},
     jobs,
     lifecycle::{Because, begin_granting, cancel, enter, lock_with_claims},
+    outbound::host_of,
     trail::record,
 };
 
@@ -212,7 +214,7 @@ async fn shorten(
 }
 
 /// Moves a pending request on, as far as the decisions so far and the flow as it is now allow.
-async fn proceed(
+pub(super) async fn proceed(
     tx: &mut Tx,
     app: &App,
     actor: &AuditActor,
@@ -222,12 +224,15 @@ async fn proceed(
     let seen = SeenAgain::read(tx, request, units).await?;
     let verdict = decide(&seen.facts(request, tx.now())?, &seen.given(), &[]);
     match verdict {
-        Verdict::Wait(_) => say_what_is_missing(tx, request, units).await,
+        Verdict::Wait(_) => go_on_waiting(tx, request, units, seen.heard()).await,
         Verdict::Grant(by) => {
             tx.cancel_job(&jobs::approval_expiry_key(&request.id)).await?;
             let told = match by {
                 ApprovedBy::Nobody => json!({ "approved_by": [] }),
-                ApprovedBy::Approvers(ids) => json!({ "approved_by": ids }),
+                ApprovedBy::Approvers { people, programs } => {
+                    let hosts: Vec<String> = programs.iter().map(|url| host_of(url)).collect();
+                    json!({ "approved_by": people, "approved_by_programs": hosts })
+                }
                 ApprovedBy::Force(id) => json!({ "forced_by": id }),
             };
             let id = request.id.to_string();
@@ -239,6 +244,15 @@ async fn proceed(
             request.decided_at = Some(tx.now());
             let told = json!({ "by": by });
             let reason = Some("an approver rejected it".to_owned());
+            enter(tx, actor, request, RequestState::Rejected, reason, told).await
+        }
+        Verdict::RejectByProgram { url } => {
+            tx.cancel_job(&jobs::approval_expiry_key(&request.id)).await?;
+            request.decided_at = Some(tx.now());
+            let host = host_of(&url);
+            let reason =
+                Some(format!("the program at {host}, which its access flow asks, said no"));
+            let told = json!({ "by_program": host });
             enter(tx, actor, request, RequestState::Rejected, reason, told).await
         }
         Verdict::Cancel(reason) => {

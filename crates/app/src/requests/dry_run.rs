@@ -21,6 +21,7 @@ use super::{
     approvers::{Parties, people_to_ask},
     filing::{Asked, RequestAccess, check_command},
     form::{Form, justification_field},
+    programs::{AskedProgram, Heard, newly_asked_hosts},
 };
 use crate::{
     Actor, App, Operation,
@@ -62,6 +63,8 @@ pub struct DryRunPart {
     pub needs_approval: bool,
     /// Who would be asked.
     pub asked: Vec<User>,
+    /// Which programs would be asked.
+    pub programs: Vec<AskedProgram>,
     /// Why they could not approve it, or not by every group; `None` where nothing is in the way.
     pub trouble: Option<String>,
     /// Who would be asked later, if nobody decides.
@@ -84,6 +87,8 @@ pub struct LaterTier {
     pub at: Timestamp,
     /// Who may decide then and may not before.
     pub asked: Vec<User>,
+    /// Which programs are asked then and are not before.
+    pub programs: Vec<AskedProgram>,
 }
 
 /// What [`super::request_access`] would answer, without storing anything.
@@ -136,13 +141,13 @@ async fn dry_part(
     let ends_at =
         fix_end(now, duration_sec, policy.timeframe.as_ref()).map_err(AppError::internal)?;
     let owners = asked.owners_of(tx, part).await?;
-    let first = people_to_ask(tx, policy, 0, asked.parties(), &owners).await?;
+    let first = people_to_ask(tx, policy, 0, asked.parties(), &owners, Heard::NOTHING).await?;
     // Where those who are asked first could not bring it to an end, others are asked at once.
     let mut told = 0;
     let mut at_once = first;
     while at_once.is_stuck && told < escalation::tiers(policy).len() {
         told += 1;
-        at_once = people_to_ask(tx, policy, told, asked.parties(), &owners).await?;
+        at_once = people_to_ask(tx, policy, told, asked.parties(), &owners, Heard::NOTHING).await?;
     }
     let tiers = later_tiers(tx, policy, told, now, asked.parties(), &owners).await?;
     Ok(DryRunPart {
@@ -156,6 +161,7 @@ async fn dry_part(
         tiers,
         trouble: at_once.trouble,
         asked: at_once.people,
+        programs: at_once.programs,
     })
 }
 
@@ -170,12 +176,18 @@ pub(super) async fn later_tiers(
 ) -> Result<Vec<LaterTier>, AppError> {
     let mut tiers = Vec::new();
     let (mut told, mut last) = (told, last);
-    let mut before = people_to_ask(tx, policy, told, parties, owners).await?.people;
+    let mut before = people_to_ask(tx, policy, told, parties, owners, Heard::NOTHING).await?.people;
     while let Some(at) = escalation::next_at(policy, told, last) {
         (told, last) = (told + 1, at);
-        let people = people_to_ask(tx, policy, told, parties, owners).await?.people;
+        let hosts = newly_asked_hosts(policy, told, Some(told - 1));
+        let asked = people_to_ask(tx, policy, told, parties, owners, Heard::NOTHING).await?;
+        let people = asked.people;
         let is_new = |user: &&User| before.iter().all(|known| known.id != user.id);
-        tiers.push(LaterTier { at, asked: people.iter().filter(is_new).cloned().collect() });
+        tiers.push(LaterTier {
+            at,
+            asked: people.iter().filter(is_new).cloned().collect(),
+            programs: hosts.into_iter().map(|host| AskedProgram { host, said: None }).collect(),
+        });
         before = people;
     }
     Ok(tiers)

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use latchkey_domain::{
     audit::AuditActor,
     ids::RequestId,
-    policy::escalation,
+    policy::{digest::request_digest, escalation},
     request::{AccessRequest, RequestState, RequestUnit},
 };
 use latchkey_store::{NewJob, Tx};
@@ -15,6 +15,7 @@ use super::{
     approvers::{AskedPeople, Parties, parties_of, people_to_ask},
     owners::owners_of_units,
     people::People,
+    programs::{Heard, answers_about, ask_programs, newly_asked_hosts},
 };
 use crate::{error::AppError, jobs, notifications, trail::record};
 
@@ -25,11 +26,12 @@ pub(super) async fn tell_while_stuck(
     request: &mut AccessRequest,
     parties: Parties<'_>,
     units: &[RequestUnit],
+    heard: Heard<'_>,
 ) -> Result<AskedPeople, AppError> {
     let owners = owners_of_units(tx, &[&request.flow_policy], units).await?;
     loop {
         let told = request.escalations.len();
-        let asked = people_to_ask(tx, &request.flow_policy, told, parties, &owners).await?;
+        let asked = people_to_ask(tx, &request.flow_policy, told, parties, &owners, heard).await?;
         if !asked.is_stuck || told >= escalation::tiers(&request.flow_policy).len() {
             return Ok(asked);
         }
@@ -70,18 +72,58 @@ pub(crate) async fn escalate(tx: &mut Tx, id: &RequestId, tier: usize) -> Result
     }
     request.escalations.push(tx.now());
     let units = tx.units_of(id).await?;
-    let people = People::read(tx, parties_of(&request)).await?;
-    let parties = Parties::among(&people, &request)?;
-    let asked = tell_while_stuck(tx, &mut request, parties, &units).await?;
+    let answers = answers_about(tx, &request).await?;
+    let digest = request_digest(&request, &units);
+    let heard = Heard { answers: &answers, digest: &digest };
+    tell(tx, &mut request, &units, heard, told_before).await
+}
+
+/// A pending request stays so: writes down why it cannot go on, so that it says so itself, or
+/// clears that once nothing is in the way any more. Where those who were told cannot approve it
+/// any more, because people have left or programs gave no decision, the next tiers are told at
+/// once. The request is locked.
+pub(super) async fn go_on_waiting(
+    tx: &mut Tx,
+    request: &mut AccessRequest,
+    units: &[RequestUnit],
+    heard: Heard<'_>,
+) -> Result<(), AppError> {
+    let told_before = request.escalations.len();
+    tell(tx, request, units, heard, told_before).await
+}
+
+/// Tells further tiers while there is need to, and whoever is new in those that were told since
+/// there were `told_before`.
+async fn tell(
+    tx: &mut Tx,
+    request: &mut AccessRequest,
+    units: &[RequestUnit],
+    heard: Heard<'_>,
+    told_before: usize,
+) -> Result<(), AppError> {
+    let people = People::read(tx, parties_of(request)).await?;
+    let frozen = request.clone();
+    let parties = Parties::among(&people, &frozen)?;
+    let asked = tell_while_stuck(tx, request, parties, units, heard).await?;
+    let told = request.escalations.len();
+    if told == told_before && asked.trouble == request.state_reason {
+        return Ok(());
+    }
     request.state_reason = asked.trouble;
-    tx.update_request(&mut request).await?;
-    let told = json!({
-        "tiers_told": request.escalations.len(),
+    tx.update_request(request).await?;
+    if told == told_before {
+        return Ok(());
+    }
+    let detail = json!({
+        "tiers_told": told,
         "may_decide": asked.people.iter().map(|user| &user.id).collect::<Vec<_>>(),
+        "programs_asked": newly_asked_hosts(&request.flow_policy, told, Some(told_before)),
     });
     let (by, action) = (AuditActor::System, "access_request.escalated");
-    record(tx, &by, action, "access_request", id.as_str(), told).await?;
+    record(tx, &by, action, "access_request", request.id.as_str(), detail).await?;
     let news = notifications::News::Escalated { told_before };
-    notifications::queue_news(tx, id, news).await?;
-    plan_escalation(tx, &request, tx.now()).await
+    notifications::queue_news(tx, &request.id, news).await?;
+    ask_programs(tx, request, Some(told_before)).await?;
+    tx.cancel_job(&jobs::escalation_key(&request.id)).await?;
+    plan_escalation(tx, request, tx.now()).await
 }

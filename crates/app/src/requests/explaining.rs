@@ -28,6 +28,7 @@ use super::{
     filing::names_emergency,
     owners::owners_of_units,
     people::People,
+    programs::AskedProgram,
     reading::{find_by_reference, find_own},
     seen_again::SeenAgain,
     view::{RequestView, UnitView, view},
@@ -82,6 +83,8 @@ pub struct EntitlementExplained {
 pub struct WaitingFor {
     /// Who may decide now.
     pub asked: Vec<User>,
+    /// The programs that are asked, with what they said.
+    pub programs: Vec<AskedProgram>,
     /// Why they could not approve it, or not by every group.
     pub trouble: Option<String>,
     /// When each tier of escalation was told.
@@ -152,7 +155,7 @@ async fn explain(tx: &mut Tx, request: AccessRequest) -> Result<RequestExplained
         flow_now: flow_now(request, current.as_ref()),
         entitlements,
         no_longer_allowed,
-        waiting: waiting_for(tx, &seen, &people).await?,
+        waiting: waiting_for(tx, &seen, &again, &people).await?,
         ends_at,
         window: open_window(&request.flow_policy, now),
         seen,
@@ -212,6 +215,7 @@ async fn choices(
 async fn waiting_for(
     tx: &mut Tx,
     seen: &RequestView,
+    again: &SeenAgain,
     people: &People,
 ) -> Result<Option<WaitingFor>, AppError> {
     let request = &seen.request;
@@ -222,10 +226,11 @@ async fn waiting_for(
     let owners = owners_of_units(tx, &[policy], &seen.units).await?;
     let parties = Parties::among(people, request)?;
     let told = request.escalations.len();
-    let asked = people_to_ask(tx, policy, told, parties, &owners).await?;
+    let asked = people_to_ask(tx, policy, told, parties, &owners, again.heard()).await?;
     let last = request.escalations.last().copied().unwrap_or(request.created_at);
     Ok(Some(WaitingFor {
         asked: asked.people,
+        programs: asked.programs,
         trouble: asked.trouble,
         tiers_told: request.escalations.clone(),
         tiers: later_tiers(tx, policy, told, last, parties, &owners).await?,

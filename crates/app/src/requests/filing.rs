@@ -29,6 +29,7 @@ use super::{
     fresh::{self, Fresh},
     owners::owners_of_resources,
     people::{Person, grantee_of},
+    programs::{Heard, ask_programs, newly_asked_hosts},
     reading::find_own,
     view::{RequestView, view},
 };
@@ -411,11 +412,15 @@ async fn store(
     }
     fresh::insert(tx, &audit, &mut request, &units, again).await?;
     if needs_approval {
-        let people = tell_while_stuck(tx, &mut request, asked.parties(), &units).await?;
-        let told = json!({ "tiers_told": request.escalations.len() });
+        let people =
+            tell_while_stuck(tx, &mut request, asked.parties(), &units, Heard::NOTHING).await?;
+        let tiers_told = request.escalations.len();
+        let programs_asked = newly_asked_hosts(&request.flow_policy, tiers_told, None);
+        let told = json!({ "tiers_told": tiers_told, "programs_asked": programs_asked });
         enter(tx, &audit, &mut request, RequestState::Pending, people.trouble, told).await?;
         plan_approval_expiry(tx, &request).await?;
         plan_escalation(tx, &request, tx.now()).await?;
+        ask_programs(tx, &request, None).await?;
     } else {
         begin_granting(tx, app, &audit, &mut request, &mut units).await?;
     }

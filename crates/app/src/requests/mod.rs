@@ -15,6 +15,7 @@ mod office;
 mod overview;
 mod owners;
 pub(crate) mod people;
+mod programs;
 mod reading;
 mod seen_again;
 mod view;
@@ -25,6 +26,7 @@ pub(crate) use automatic::follow_for_person;
 pub use deciding::{approve_request, force_approve_request, reject_request};
 pub(crate) use escalating::escalate;
 pub(crate) use filing::names_emergency;
+pub(crate) use programs::{ProgramSays, take_program_answer};
 pub(crate) use reading::{find_by_reference, number_of};
 pub(crate) use seen_again::SeenAgain;
 pub(crate) use view::{by_request, view as read_view};
@@ -42,6 +44,7 @@ pub use office::{
     list_requests, request_access_for, revoke_requests,
 };
 pub use overview::{ListedRequest, RequestOverview, RequestPart};
+pub use programs::{AskedProgram, ProgramSaid};
 pub use reading::{
     EntitlementQuery, MyRequestsQuery, RequestListScope, get_client_request, get_delegated_request,
     get_my_request, list_client_requests, list_decided_requests, list_delegated_requests,

@@ -8,7 +8,10 @@ use latchkey_domain::{
     flow::AccessFlow,
     ids::{PermissionId, ResourceId},
     inventory::{Entitlement, Permission, Resource},
-    policy::{approvals::Given, deciding::Facts, digest::request_digest, owners::Owners},
+    policy::{
+        approvals::Given, deciding::Facts, digest::request_digest, owners::Owners,
+        programs::ProgramAnswer,
+    },
     request::{AccessRequest, Approval, RequestUnit},
 };
 use latchkey_store::Tx;
@@ -17,6 +20,7 @@ use super::{
     approvers::{Parties, parties_of},
     owners::owners_of_units,
     people::People,
+    programs::{Heard, answers_about},
 };
 use crate::{contents::Contents, error::AppError};
 
@@ -29,6 +33,7 @@ pub(crate) struct SeenAgain {
     unit_count: usize,
     digest: String,
     approvals: Vec<Approval>,
+    answers: Vec<ProgramAnswer>,
     people: People,
 }
 
@@ -56,6 +61,7 @@ impl SeenAgain {
             unit_count: units.len(),
             digest: request_digest(request, units),
             approvals,
+            answers: answers_about(tx, request).await?,
             people,
             current,
         })
@@ -79,6 +85,7 @@ impl SeenAgain {
             entitlements: &self.entitlements,
             owners: &self.owners,
             tiers_told: request.escalations.len(),
+            answers: &self.answers,
             unit_count: self.unit_count,
             duration_sec: request.duration_sec,
             digest: &self.digest,
@@ -89,6 +96,11 @@ impl SeenAgain {
     /// The entitlements as they are now; those that are gone are left out.
     pub(crate) fn entitlements(&self) -> &[Entitlement] {
         &self.entitlements
+    }
+
+    /// What programs have said so far.
+    pub(super) fn heard(&self) -> Heard<'_> {
+        Heard { answers: &self.answers, digest: &self.digest }
     }
 
     /// The decisions so far, by people as they are now.

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use latchkey_domain::{
     ids::{IntegrationId, RequestId, UserId},
     people::User,
-    policy::extensions::{ExtendOptions, options},
+    policy::{
+        extensions::{ExtendOptions, options},
+        programs::ProgramAnswer,
+    },
     provisioning::Receipt,
     request::{AccessRequest, Approval, RequestUnit},
 };
 use latchkey_store::Tx;
 
+use super::programs::answers_about_all;
 use crate::error::AppError;
 
 /// A request with everything its wire forms need.
@@ -32,6 +36,8 @@ pub struct RequestView {
     pub integrations: BTreeMap<IntegrationId, String>,
     /// Decisions so far, oldest first.
     pub approvals: Vec<Approval>,
+    /// What came of asking programs so far, oldest first.
+    pub program_answers: Vec<ProgramAnswer>,
     /// People who may decide now; filled while the request is pending.
     pub asked_approvers: Vec<User>,
     /// In which tier of escalation those of them were asked who were not asked from the start;
@@ -87,6 +93,7 @@ pub(super) async fn views(
     let ids: Vec<RequestId> = requests.iter().map(|request| request.id.clone()).collect();
     let units = tx.units_of_requests(&ids).await?;
     let approvals = tx.approvals_of_requests(&ids).await?;
+    let answers = answers_about_all(tx, &requests).await?;
     let receipts = tx.receipts_of_requests(&ids).await?;
     let people = requests.iter().flat_map(|one| [&one.requestor_id, &one.grantee_id]);
     let users = tx.find_users(&distinct(people)).await?;
@@ -103,6 +110,7 @@ pub(super) async fn views(
     let names = tx.integration_names(&integrations).await?;
     let mut units = by_request(units, |unit| unit.request_id.clone());
     let mut approvals = by_request(approvals, |approval| approval.request_id.clone());
+    let mut answers = by_request(answers, |answer| answer.request_id.clone());
     let mut receipts: BTreeMap<RequestId, Vec<Receipt>> = receipts
         .into_iter()
         .filter_map(|record| Some((record.request_id?, record.receipt)))
@@ -127,6 +135,7 @@ pub(super) async fn views(
             integrations: integrations.collect(),
             units,
             approvals: approvals.remove(&request.id).unwrap_or_default(),
+            program_answers: answers.remove(&request.id).unwrap_or_default(),
             asked_approvers: Vec::new(),
             asked_in_tier: BTreeMap::new(),
             can_decide: false,

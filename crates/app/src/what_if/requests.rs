@@ -152,7 +152,7 @@ async fn of_automatic(
 fn of_pending(now: &Facts<'_>, then: &Facts<'_>, given: &[Given<'_>]) -> Option<(Effect, String)> {
     let verdict = |facts| decide(facts, given, &[]);
     match (verdict(now), verdict(then)) {
-        (Verdict::Cancel(_) | Verdict::Reject { .. }, _) => None,
+        (Verdict::Cancel(_) | Verdict::Reject { .. } | Verdict::RejectByProgram { .. }, _) => None,
         (_, Verdict::Cancel(reason)) => Some((Effect::CancelledWhenDecided, reason.to_string())),
         _ => {
             let approvers = |facts: &Facts<'_>| {

@@ -11,12 +11,14 @@ use latchkey_app::{
         update_flow,
     },
     groups::{CreateGroup, create_group, delete_group, rename_group},
+    settings::set_setting,
     users::create_user,
 };
 use latchkey_domain::{
     flow::{ApprovalMode, Condition, FlowSettings, FlowTrigger, LogicalOperator, MatchOperator},
     ids::AttributeValueId,
 };
+use serde_json::json;
 
 use crate::office::{fields_of, first_admin, kind_of, person, records_of};
 
@@ -205,6 +207,52 @@ both_databases! {
         assert!(refused.message.contains("\"Reads\""), "{refused}");
         delete_flow(&ground.app, &admin, &view.flow.id).await.unwrap();
         delete_group(&ground.app, &admin, &group.id).await.unwrap();
+    }
+
+    async fn e01_an_address_of_a_program_that_cannot_be_called_is_refused_by_its_member(ground) {
+        let admin = first_admin(ground).await;
+        let with = |url: &str| FlowCommand {
+            approver_policy: Some(ApproverPolicyInput {
+                approval_mode: ApprovalMode::AnyOf,
+                approver_groups: vec![ApproverGroupInput {
+                    logical_operator: LogicalOperator::And,
+                    approvers: vec![
+                        condition("user", &["ana@example.com"]),
+                        condition("webhook", &["https://approve.example.com/latchkey", url]),
+                    ],
+                }],
+            }),
+            ..command("asks a program")
+        };
+        let member = "approver_policy.approver_groups[0].approvers[1].values[1]".to_owned();
+        for wrong in [
+            "approve.example.com",
+            "https://",
+            "https:// approve.example.com/",
+            "mailto:approve@example.com",
+            "https://me:secret@approve.example.com/",
+            "https://me@approve.example.com/",
+            "http://approve.example.com/",
+            "http://93.184.216.34/",
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://10.1.2.3/hook",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::1]/",
+            "https://[::ffff:10.1.2.3]/",
+        ] {
+            let refused = create_flow(&ground.app, &admin, with(wrong)).await;
+            assert_eq!(fields_of(refused), [member.clone()].into(), "{wrong}");
+        }
+        let listed = json!(["10.1.2.3"]);
+        set_setting(&ground.app, &admin, "outbound_allowed_addresses", listed).await.unwrap();
+        for fine in ["https://10.1.2.3/hook", "http://10.1.2.3/", "http://approve.internal/"] {
+            let view = create_flow(&ground.app, &admin, with(fine)).await.unwrap();
+            assert_eq!(view.unsupported_members, [""; 0]);
+            let again = update_flow(&ground.app, &admin, &view.flow.id, with("https://10.1.2.4/"));
+            assert_eq!(fields_of(again.await), [member.clone()].into());
+            delete_flow(&ground.app, &admin, &view.flow.id).await.unwrap();
+        }
     }
 
     async fn what_is_not_enforced_yet_is_told(ground) {

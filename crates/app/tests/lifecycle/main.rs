@@ -5,6 +5,9 @@
 #![expect(clippy::indexing_slicing, reason = "a test says what is wrong by failing")]
 
 mod ground;
+#[path = "../outbound/receiver.rs"]
+#[expect(dead_code, reason = "nobody here answers in drips")]
+mod receiver;
 
 mod automatic;
 mod bundles;
@@ -19,6 +22,7 @@ mod granting;
 mod notifications;
 mod overlap;
 mod owners;
+mod programs;
 mod reports;
 mod sessions;
 mod what_if;

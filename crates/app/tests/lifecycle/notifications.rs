@@ -1,9 +1,5 @@
 //! Who is told what, by a real mail server and a real receiver of webhooks.
 
-#[path = "../outbound/receiver.rs"]
-#[expect(dead_code, reason = "a receiver of webhooks answers at once")]
-mod receiver;
-
 use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -36,10 +32,10 @@ use latchkey_store::AuditFilter;
 use latchkey_testkit::systems::{MailProtection, MailServer, TakenMail};
 use serde_json::{Value, json};
 
-use self::receiver::{Answer, Receiver};
 use crate::{
     ground::{Ground, is_user},
     on_both_databases,
+    receiver::{Answer, Receiver},
 };
 
 async fn mail_server(protection: MailProtection) -> MailServer {

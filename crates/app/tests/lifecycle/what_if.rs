@@ -154,6 +154,17 @@ on_both_databases! {
 
         let told = try_flow(ground, readers(&[&ground.ana], &[&ground.cleo])).await;
         assert_eq!(effects(&told), [(pending, Effect::AsksOthers)]);
+        let mut program = readers(&[&ground.ana], &[&ground.bob]);
+        program.approver_policy.as_mut().unwrap().approver_groups[0].approvers = vec![
+            ConditionInput {
+                attribute_type: "webhook".to_owned(),
+                values: Some(vec!["https://approve.example.com/".to_owned()]),
+                ..user(&ground.bob)
+            },
+        ];
+        let told = try_flow(ground, program).await;
+        assert_eq!(effects(&told), [(pending, Effect::AsksOthers)]);
+        assert_eq!(told.people.losing, 0, "a flow that asks a program governs");
 
         let off = FlowCommand { active: false, ..command };
         let told = try_flow(ground, off).await;

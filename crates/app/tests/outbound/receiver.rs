@@ -1,6 +1,7 @@
 //! An HTTP server that keeps what it is sent and answers what it is told to.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -8,6 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 
 /// A request that came.
@@ -34,6 +36,8 @@ impl Received {
 pub enum Answer {
     /// Says this, head and body.
     Says(String),
+    /// Says this once it is told to.
+    Waits(Arc<Notify>, String),
     /// Keeps the connection open and says nothing.
     Sleeps,
     /// Begins an answer and sends one byte of it now and then, without end.
@@ -53,6 +57,7 @@ impl Answer {
 /// A server on a loopback address; it ends with the test.
 pub struct Receiver {
     pub address: SocketAddr,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
     received: Arc<Mutex<Vec<Received>>>,
     connections: Arc<Mutex<usize>>,
 }
@@ -64,19 +69,22 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(Mutex::new(0));
+        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
         let (kept, counted) = (received.clone(), connections.clone());
+        let left = answers.clone();
         tokio::spawn(async move {
-            let mut answers = answers.into_iter().peekable();
             while let Ok((stream, _)) = listener.accept().await {
                 *counted.lock().unwrap() += 1;
-                let answer = answers.next().unwrap();
-                if answers.peek().is_none() {
-                    answers = vec![answer.clone()].into_iter().peekable();
-                }
+                let answer = next(&mut left.lock().unwrap());
                 tokio::spawn(serve(stream, answer, kept.clone()));
             }
         });
-        Self { address, received, connections }
+        Self { address, answers, received, connections }
+    }
+
+    /// Answers so from now on.
+    pub fn answers_with(&self, answers: impl IntoIterator<Item = Answer>) {
+        *self.answers.lock().unwrap() = answers.into_iter().collect();
     }
 
     /// What came so far.
@@ -90,11 +98,20 @@ impl Receiver {
     }
 }
 
+/// The next answer; the last one stays.
+fn next(answers: &mut VecDeque<Answer>) -> Answer {
+    if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() }
+}
+
 async fn serve(mut stream: TcpStream, answer: Answer, kept: Arc<Mutex<Vec<Received>>>) {
     let Some(received) = read(&mut stream).await else { return };
     kept.lock().unwrap().push(received);
     match answer {
         Answer::Says(text) => {
+            let _ = stream.write_all(text.as_bytes()).await;
+        }
+        Answer::Waits(told, text) => {
+            told.notified().await;
             let _ = stream.write_all(text.as_bytes()).await;
         }
         Answer::Sleeps => std::future::pending().await,

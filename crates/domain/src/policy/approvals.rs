@@ -2,7 +2,8 @@
 //!
 //! Invariants: the outcome depends on the decisions as a set, not on their order or number of
 //! times; nobody counts who would not be asked now; a person who may not decide about their own
-//! request does not count under any account; a group that nobody can satisfy is never satisfied.
+//! request does not count under any account; a group that nobody can satisfy is never satisfied; a
+//! program that is asked counts like one person, and its silence for nothing.
 
 use crate::{
     flow::{ApprovalMode, ApproverGroup, ApproverPolicy, Condition, FlowPolicy, LogicalOperator},
@@ -12,6 +13,7 @@ use crate::{
         digest, escalation,
         matching::{MANAGER, OWNER, PersonFacts, matches, same_person},
         owners::Owners,
+        programs::{ProgramAnswer, means_programs, program_conditions},
     },
     request::{Approval, Decision},
 };
@@ -34,6 +36,8 @@ pub struct Question<'a> {
     pub owners: &'a Owners,
     /// The tiers of escalation that were told; one that is satisfied is enough.
     pub tiers: &'a [ApproverGroup],
+    /// What came of asking programs so far.
+    pub answers: &'a [ProgramAnswer],
     /// The request's digest now.
     pub digest: &'a str,
 }
@@ -68,6 +72,11 @@ pub enum ApprovalOutcome {
         /// Who.
         by: UserId,
     },
+    /// A program that is asked said no.
+    RejectedByProgram {
+        /// Its address.
+        url: String,
+    },
     /// Not decided yet.
     Waiting(Waiting),
 }
@@ -77,8 +86,13 @@ pub enum ApprovalOutcome {
 pub enum ApprovedBy {
     /// The flow asks nobody.
     Nobody,
-    /// These approvers, in the order of their decisions.
-    Approvers(Vec<UserId>),
+    /// These approvers.
+    Approvers {
+        /// People, in the order of their decisions.
+        people: Vec<UserId>,
+        /// Addresses of programs, in the order of their answers.
+        programs: Vec<String>,
+    },
     /// An Admin, in place of the approvers.
     Force(UserId),
 }
@@ -89,9 +103,10 @@ pub struct Waiting {
     /// Who may still decide, of the people that were given.
     pub may_decide: Vec<UserId>,
     /// The places of groups that cannot be satisfied, because nobody of the people that were
-    /// given may fill what is missing in them.
+    /// given, and no program that has yet to answer, may fill what is missing in them.
     pub empty_groups: Vec<usize>,
-    /// Whether these people, agreeing all together, still could not approve the request.
+    /// Whether these people and the programs that have not answered yet, agreeing all together,
+    /// still could not approve the request.
     pub is_stuck: bool,
 }
 
@@ -111,6 +126,7 @@ impl<'a> Question<'a> {
             grantee,
             owners: Owners::NONE,
             tiers: &[],
+            answers: &[],
             digest,
         }
     }
@@ -131,6 +147,12 @@ impl<'a> Question<'a> {
     #[must_use]
     pub fn escalated(self, policy: &'a FlowPolicy, count: usize) -> Self {
         Self { tiers: escalation::told(policy, count), ..self }
+    }
+
+    /// The same with what came of asking programs so far.
+    #[must_use]
+    pub fn answered(self, answers: &'a [ProgramAnswer]) -> Self {
+        Self { answers, ..self }
     }
 
     /// Whether the person may decide now.
@@ -175,6 +197,9 @@ impl<'a> Question<'a> {
         if let Some(by) = of(Decision::Rejected).next() {
             return ApprovalOutcome::Rejected { by: by.user.id.clone() };
         }
+        if let Some(no) = self.answers_that_say(Decision::Rejected).next() {
+            return ApprovalOutcome::RejectedByProgram { url: no.url.clone() };
+        }
         let forced = given.iter().filter(counts).find(|given| {
             given.approval.forced
                 && given.approval.decision == Decision::Approved
@@ -185,14 +210,16 @@ impl<'a> Question<'a> {
             return ApprovalOutcome::Approved(ApprovedBy::Force(by));
         }
         let approvers: Vec<PersonFacts<'_>> = of(Decision::Approved).collect();
-        if self.is_approved_by(policy, &approvers) {
+        if self.is_approved_by(policy, &approvers, Silence::IsNothing) {
             let mut by: Vec<UserId> = Vec::new();
             for approver in approvers {
                 if !by.contains(&approver.user.id) {
                     by.push(approver.user.id.clone());
                 }
             }
-            return ApprovalOutcome::Approved(ApprovedBy::Approvers(by));
+            let yes = self.answers_that_say(Decision::Approved);
+            let programs = yes.map(|answer| answer.url.clone()).collect();
+            return ApprovalOutcome::Approved(ApprovedBy::Approvers { people: by, programs });
         }
         ApprovalOutcome::Waiting(self.missing(policy, &approvers, people))
     }
@@ -221,16 +248,22 @@ impl<'a> Question<'a> {
                 .approver_groups
                 .iter()
                 .enumerate()
-                .filter(|(_, group)| !self.is_satisfied(group, &all))
+                .filter(|(_, group)| !self.is_satisfied(group, &all, Silence::MayBecomeYes))
                 .map(|(place, _)| place)
                 .collect(),
-            is_stuck: !self.is_approved_by(policy, &all),
+            is_stuck: !self.is_approved_by(policy, &all, Silence::MayBecomeYes),
         }
     }
 
-    /// Whether the approvals of these people are all that the policy wants.
-    fn is_approved_by(&self, policy: &ApproverPolicy, people: &[PersonFacts<'_>]) -> bool {
-        let satisfied = |group: &ApproverGroup| self.is_satisfied(group, people);
+    /// Whether the approvals of these people, with what programs have said, are all that the
+    /// policy wants.
+    fn is_approved_by(
+        &self,
+        policy: &ApproverPolicy,
+        people: &[PersonFacts<'_>],
+        silence: Silence,
+    ) -> bool {
+        let satisfied = |group: &ApproverGroup| self.is_satisfied(group, people, silence);
         let mut groups = policy.approver_groups.iter();
         let by_groups = match policy.approval_mode {
             ApprovalMode::AnyOf => groups.any(satisfied),
@@ -249,12 +282,50 @@ impl<'a> Question<'a> {
         })
     }
 
-    /// Whether these people together satisfy the group.
-    fn is_satisfied(&self, group: &ApproverGroup, people: &[PersonFacts<'_>]) -> bool {
+    /// The answers that say so about what is asked now, of programs that are asked now.
+    fn answers_that_say(
+        &self,
+        decision: Decision,
+    ) -> impl Iterator<Item = &'a ProgramAnswer> + use<'a> {
+        let (digest, policy, tiers) = (self.digest, self.policy, self.tiers);
+        let says_so = move |answer: &&ProgramAnswer| {
+            answer.decision == Some(decision) && digest::covers(&answer.digest, digest)
+        };
+        let is_asked = move |answer: &&ProgramAnswer| {
+            let groups = policy.iter().flat_map(|policy| &policy.approver_groups).chain(tiers);
+            let mut urls = groups.flat_map(program_conditions).flat_map(Condition::values);
+            urls.any(|url| *url == answer.url)
+        };
+        self.answers.iter().filter(says_so).filter(is_asked)
+    }
+
+    /// Whether a program has agreed or, where its silence may become a yes, may still.
+    fn has_program(&self, url: &str, silence: Silence) -> bool {
+        let is_silent = || self.answers.iter().all(|answer| answer.url != url);
+        self.answers_that_say(Decision::Approved).any(|answer| answer.url == url)
+            || (silence == Silence::MayBecomeYes && is_silent())
+    }
+
+    /// Whether these people together, with the programs, satisfy the group.
+    fn is_satisfied(
+        &self,
+        group: &ApproverGroup,
+        people: &[PersonFacts<'_>],
+        silence: Silence,
+    ) -> bool {
         let counting: Vec<PersonFacts<'_>> =
             people.iter().copied().filter(|person| self.narrows_to(group, *person)).collect();
         let has_slot = positives(group).next().is_some();
-        let mut slots = positives(group).map(|condition| self.is_filled(condition, &counting));
+        let by_programs = |condition: &Condition| {
+            program_conditions(group).any(|one| one == condition)
+                && condition.values().iter().any(|url| self.has_program(url, silence))
+        };
+        let mut slots = positives(group).map(|condition| {
+            if means_programs(condition) {
+                return by_programs(condition);
+            }
+            self.is_filled(condition, &counting)
+        });
         match group.logical_operator {
             LogicalOperator::And => has_slot && slots.all(|filled| filled),
             LogicalOperator::Or => slots.any(|filled| filled),
@@ -309,6 +380,15 @@ impl<'a> Question<'a> {
     fn is_own(&self, user: &User) -> bool {
         same_person(user, self.requestor) || same_person(user, self.grantee)
     }
+}
+
+/// What a program counts for that has not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// For nothing: is the request approved?
+    IsNothing,
+    /// For a yes that may come: can it still be?
+    MayBecomeYes,
 }
 
 /// Whether the policy asks owners, so that it matters who they are.

@@ -17,6 +17,7 @@ use crate::{
         grantees::may_ask_for,
         matching::{PersonFacts, meets},
         owners::Owners,
+        programs::ProgramAnswer,
         selection::check_time,
         targets::{Contents, flow_covers, gives_through, is_grantable},
         unbuilt::unsupported_members,
@@ -47,6 +48,8 @@ pub struct Facts<'a> {
     pub owners: &'a Owners,
     /// How many tiers of escalation were told.
     pub tiers_told: usize,
+    /// What came of asking programs about it.
+    pub answers: &'a [ProgramAnswer],
     /// How many entitlements the request has.
     pub unit_count: usize,
     /// The length that would be granted, in seconds; `None` means until revoked.
@@ -68,6 +71,11 @@ pub enum Verdict {
     Reject {
         /// Who said no.
         by: UserId,
+    },
+    /// Reject it, because a program said no.
+    RejectByProgram {
+        /// The program's address.
+        url: String,
     },
     /// Cancel it, for this reason; it can be asked again.
     Cancel(NoLongerAllowed),
@@ -133,10 +141,13 @@ pub fn decide(facts: &Facts<'_>, given: &[Given<'_>], people: &[PersonFacts<'_>]
             .asked_as(facts.asker)
             .owned_by(facts.owners)
             .escalated(policy, facts.tiers_told)
+            .answered(facts.answers)
     };
     let outcome = question(facts.frozen).evaluate(given, people);
-    if let ApprovalOutcome::Rejected { by } = outcome {
-        return Verdict::Reject { by };
+    match outcome {
+        ApprovalOutcome::Rejected { by } => return Verdict::Reject { by },
+        ApprovalOutcome::RejectedByProgram { url } => return Verdict::RejectByProgram { url },
+        ApprovalOutcome::Approved(_) | ApprovalOutcome::Waiting(_) => {}
     }
     let current = match still_allowed(facts) {
         Ok(current) => current,
@@ -144,6 +155,7 @@ pub fn decide(facts: &Facts<'_>, given: &[Given<'_>], people: &[PersonFacts<'_>]
     };
     match outcome {
         ApprovalOutcome::Rejected { by } => Verdict::Reject { by },
+        ApprovalOutcome::RejectedByProgram { url } => Verdict::RejectByProgram { url },
         ApprovalOutcome::Waiting(waiting) => Verdict::Wait(waiting),
         ApprovalOutcome::Approved(by) => match question(&current.policy).evaluate(given, people) {
             ApprovalOutcome::Approved(_) => Verdict::Grant(by),

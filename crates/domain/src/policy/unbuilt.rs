@@ -3,18 +3,13 @@
 //! Such a flow is stored and given back as it was sent, but it governs nothing: access under
 //! half a policy would be access that the policy does not allow. The list only shrinks.
 
-use crate::{
-    flow::FlowPolicy,
-    policy::{automatic::is_automatic, escalation, matching::WEBHOOK},
-};
+use crate::{flow::FlowPolicy, policy::automatic::is_automatic};
 
-/// An approver is a program.
-pub const APPROVER_ATTRIBUTE: &str = "approver_policy.approver_groups.approvers.type";
 /// A second factor.
 pub const MFA: &str = "settings.require_mfa";
 
 /// Every member whose enforcement is not built yet.
-pub const UNBUILT: &[&str] = &[APPROVER_ATTRIBUTE, MFA];
+pub const UNBUILT: &[&str] = &[MFA];
 
 /// The members of this flow whose enforcement is not built yet, in the order of [`UNBUILT`].
 /// A flow with any of them governs nothing. An automatic flow has none: what it says beside its
@@ -28,12 +23,6 @@ pub fn unsupported_members(policy: &FlowPolicy) -> Vec<&'static str> {
 
 fn says(policy: &FlowPolicy, member: &str) -> bool {
     match member {
-        APPROVER_ATTRIBUTE => {
-            let approvers = policy.approver_policy.iter();
-            let groups = approvers.flat_map(|approvers| &approvers.approver_groups);
-            let mut groups = groups.chain(escalation::tiers(policy));
-            groups.any(|group| group.approvers.iter().any(|one| one.attribute_type == WEBHOOK))
-        }
         MFA => policy.settings.require_mfa,
         _ => true,
     }

@@ -9,11 +9,12 @@ use std::fmt;
 use crate::{
     flow::{
         ApproverGroup, Condition, ConditionSet, FlowPolicy, FlowTarget, FlowTrigger,
-        IntegrationTarget, LogicalOperator, RequestScope, ResourceScopeType,
+        IntegrationTarget, LogicalOperator, MatchOperator, RequestScope, ResourceScopeType,
     },
     policy::{
         ends::LONGEST_DURATION_SEC,
         matching::{MANAGER, OWNER, WEBHOOK},
+        programs::{MOST_PROGRAMS, programs},
         timeframe::Window,
     },
 };
@@ -137,6 +138,11 @@ fn deciders(problems: &mut Problems, policy: &FlowPolicy) {
         );
         approver_groups(problems, field, &escalation.approver_groups);
     }
+    problems.check(
+        programs(policy, usize::MAX).len() <= MOST_PROGRAMS,
+        "approver_policy.approver_groups",
+        "one flow may ask at most 10 programs, those of its escalation counted in",
+    );
 }
 
 fn approver_groups(problems: &mut Problems, field: &str, groups: &[ApproverGroup]) {
@@ -185,7 +191,8 @@ fn condition_set(problems: &mut Problems, field: &str, set: &ConditionSet) {
     }
 }
 
-/// Manager and owner stand for somebody by themselves; a webhook says what it needs itself.
+/// Manager and owner stand for somebody by themselves; a program is named by its address. Whether
+/// that can be called is asked where calls are made.
 fn approver_values(problems: &mut Problems, field: &str, condition: &Condition) {
     match condition.attribute_type.as_str() {
         MANAGER | OWNER => problems.check(
@@ -193,7 +200,18 @@ fn approver_values(problems: &mut Problems, field: &str, condition: &Condition) 
             &format!("{field}.values"),
             "an approver of this type stands for one person by itself; leave the values out",
         ),
-        WEBHOOK => {}
+        WEBHOOK => {
+            problems.check(
+                condition.operator() == MatchOperator::Is,
+                &format!("{field}.match_operator"),
+                "a program is asked at its address; use is",
+            );
+            problems.check(
+                !condition.values().is_empty(),
+                &format!("{field}.values"),
+                "give the address of the program, such as https://approve.example.com/latchkey",
+            );
+        }
         _ => needs_values(problems, field, condition),
     }
 }

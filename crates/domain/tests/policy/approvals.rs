@@ -9,14 +9,15 @@ use latchkey_domain::{
     policy::{
         approvals::{ApprovalOutcome, ApprovedBy, DeciderStanding, Given, Question, Waiting},
         owners::Owners,
+        programs::ProgramAnswer,
     },
     request::{Approval, Decision},
 };
 use proptest::prelude::*;
 
 use crate::builders::{
-    Person, approved_by, approver_policy, approvers, condition, decision, digest, group_is, person,
-    user_is,
+    Person, answer, approved_by, approver_policy, approvers, condition, decision, digest, group_is,
+    person, program_is, user_is,
 };
 
 use ApprovalMode::{AllOf, AnyOf};
@@ -33,6 +34,7 @@ struct Case {
     people: Vec<Person>,
     owners: Owners,
     tiers: Vec<ApproverGroup>,
+    answers: Vec<ProgramAnswer>,
     digest: String,
 }
 
@@ -47,6 +49,7 @@ impl Case {
             people: people.to_vec(),
             owners: Owners::default(),
             tiers: Vec::new(),
+            answers: Vec::new(),
             digest: digest('a', "3600"),
         }
     }
@@ -60,6 +63,7 @@ impl Case {
             grantee: &self.grantee.user,
             owners: &self.owners,
             tiers: &self.tiers,
+            answers: &self.answers,
             digest: &self.digest,
         }
     }
@@ -99,7 +103,7 @@ fn is_approved(outcome: &ApprovalOutcome) -> bool {
 fn waiting(outcome: ApprovalOutcome) -> Waiting {
     let waiting = match outcome {
         ApprovalOutcome::Waiting(waiting) => Some(waiting),
-        ApprovalOutcome::Approved(_) | ApprovalOutcome::Rejected { .. } => None,
+        _ => None,
     };
     waiting.unwrap()
 }
@@ -178,11 +182,12 @@ fn any_of_needs_one_group_and_all_of_every_group() {
     assert!(is_approved(&any.approve(&["bob"])));
     let all = Case::new(approver_policy(AllOf, groups), &people);
     assert_eq!(names(&waiting(all.approve(&["bob"]))), ["carol"]);
-    let ApprovalOutcome::Approved(ApprovedBy::Approvers(by)) = all.approve(&["carol", "bob"])
+    let ApprovalOutcome::Approved(ApprovedBy::Approvers { people, programs }) =
+        all.approve(&["carol", "bob"])
     else {
         panic!("both have approved");
     };
-    assert_eq!(by.len(), 2);
+    assert_eq!((people.len(), programs.len()), (2, 0));
 }
 
 #[test]
@@ -391,7 +396,16 @@ struct World {
     tiers: Vec<ApproverGroup>,
     /// Who, whether approved, and whether about what is asked now.
     decisions: Vec<(usize, bool, bool)>,
+    /// For each of [`PROGRAMS`] what came of asking it, if anything yet: whether it approved, if
+    /// it decided, and whether that is about what is asked now.
+    answers: Vec<Option<(Option<bool>, bool)>>,
 }
+
+const PROGRAMS: [&str; 3] =
+    ["https://one.example.com/", "https://two.example.com/", "https://one.example.com/?other"];
+
+/// Programs are told from people by their numbers.
+const FIRST_PROGRAM: usize = 100;
 
 impl World {
     fn case(&self) -> Case {
@@ -402,6 +416,7 @@ impl World {
         Case {
             owners: crate::owners::owned(&self.owners, self.ownerless),
             tiers: self.tiers.clone(),
+            answers: self.answers(),
             policy: Some(self.policy.clone()),
             excludes_own: self.excludes_own,
             requestor,
@@ -409,6 +424,15 @@ impl World {
             people: self.people.clone(),
             digest: digest('a', "3600"),
         }
+    }
+
+    fn answers(&self) -> Vec<ProgramAnswer> {
+        let said = |(url, came): (&&str, &Option<(Option<bool>, bool)>)| {
+            let (decided, fits) = (*came)?;
+            let decided = decided.map(|yes| if yes { Approved } else { Rejected });
+            Some(answer(url, decided, &digest(if fits { 'a' } else { 'b' }, "3600")))
+        };
+        PROGRAMS.iter().zip(&self.answers).filter_map(said).collect()
     }
 
     fn approvals(&self) -> Vec<Approval> {
@@ -426,7 +450,16 @@ fn some_approver() -> impl Strategy<Value = Condition> {
     let relation = (prop::sample::select(vec!["manager", "Owner"]), prop::bool::ANY).prop_map(
         |(kind, negative)| Condition { match_operator: negative.then_some(IsNot), ..alone(kind) },
     );
-    prop_oneof![2 => crate::matching::some_condition(), 1 => relation]
+    let urls = prop::sample::subsequence(PROGRAMS.to_vec(), 0..=2);
+    let program = (urls, 0_u8..12).prop_map(|(urls, odd)| {
+        let operator = match odd {
+            0 => IsNot,
+            1 => MatchOperator::Contains,
+            _ => Is,
+        };
+        Condition { match_operator: Some(operator), ..program_is(&urls) }
+    });
+    prop_oneof![4 => crate::matching::some_condition(), 2 => relation, 3 => program]
 }
 
 fn some_owner() -> impl Strategy<Value = Condition> {
@@ -458,6 +491,13 @@ prop_compose! {
         decisions in prop::collection::vec(
             (0_usize..5, prop::bool::weighted(0.85), prop::bool::weighted(0.8)), 0..7,
         ),
+        answers in prop::collection::vec(
+            prop::option::of((
+                prop::option::weighted(0.8, prop::bool::weighted(0.85)),
+                prop::bool::weighted(0.8),
+            )),
+            PROGRAMS.len(),
+        ),
     ) -> World {
         let names = ["alice", "bob", "carol", "dan", "eve"];
         let people = names.iter().zip(memberships).map(|(name, (bits, active))| {
@@ -482,6 +522,7 @@ prop_compose! {
             ownerless,
             tiers: tiers.into_iter().map(group).collect(),
             decisions,
+            answers,
         }
     }
 }
@@ -518,7 +559,18 @@ fn oracle(world: &World) -> Option<bool> {
         let those = |test: &dyn Fn(usize) -> bool| {
             counts.iter().copied().filter(|who| test(*who)).collect::<Vec<usize>>()
         };
+        // A program is asked at its address, and narrowed by nothing but what has no meaning.
+        let programs_count = negative.iter().all(|condition| condition.attribute_type != "webhook");
+        let programs = |condition: &Condition| {
+            let numbers = FIRST_PROGRAM..FIRST_PROGRAM + PROGRAMS.len();
+            let is_named = |at: &usize| {
+                let url = PROGRAMS[at - FIRST_PROGRAM];
+                condition.operator() == Is && condition.values().iter().any(|one| one == url)
+            };
+            numbers.filter(|_| programs_count).filter(is_named).collect::<Vec<usize>>()
+        };
         let wants = |condition: &&Condition| match condition.attribute_type.as_str() {
+            "webhook" => vec![programs(condition)],
             "Owner" => world.owners.iter().map(|rule| those(&|who| owns(who, rule))).collect(),
             _ => vec![those(&|who| meets(who, condition))],
         };
@@ -536,7 +588,11 @@ fn oracle(world: &World) -> Option<bool> {
     };
     let said = |yes: bool| {
         let fits = world.decisions.iter().filter(move |(_, said, fits)| *said == yes && *fits);
-        fits.map(|(who, _, _)| *who).filter(|who| asked(*who)).collect::<Vec<usize>>()
+        let programs =
+            world.answers.iter().enumerate().filter(|(_, came)| **came == Some((Some(yes), true)));
+        let programs = programs.map(|(at, _)| FIRST_PROGRAM + at);
+        let all = fits.map(|(who, _, _)| *who).chain(programs);
+        all.filter(|who| asked(*who)).collect::<Vec<usize>>()
     };
     if !said(false).is_empty() {
         return Some(false);
@@ -573,7 +629,9 @@ proptest! {
     fn the_outcome_is_that_of_the_plain_rules(world in some_world()) {
         let outcome = match world.case().evaluate(&world.approvals()) {
             ApprovalOutcome::Approved(_) => Some(true),
-            ApprovalOutcome::Rejected { .. } => Some(false),
+            ApprovalOutcome::Rejected { .. } | ApprovalOutcome::RejectedByProgram { .. } => {
+                Some(false)
+            },
             ApprovalOutcome::Waiting(_) => None,
         };
         prop_assert_eq!(outcome, oracle(&world));
@@ -591,13 +649,14 @@ proptest! {
         let by = turn % turned.len().max(1);
         turned.rotate_left(by);
         let kind = |outcome| match outcome {
-            ApprovalOutcome::Approved(ApprovedBy::Approvers(mut by)) => {
-                by.sort();
-                (1, by)
+            ApprovalOutcome::Approved(ApprovedBy::Approvers { mut people, .. }) => {
+                people.sort();
+                (1, people)
             },
             ApprovalOutcome::Approved(_) => (2, vec![]),
             ApprovalOutcome::Rejected { .. } => (3, vec![]),
             ApprovalOutcome::Waiting(waiting) => (4, waiting.may_decide),
+            ApprovalOutcome::RejectedByProgram { .. } => (5, vec![]),
         };
         prop_assert_eq!(kind(case.evaluate(&approvals)), kind(case.evaluate(&turned)));
     }
@@ -621,6 +680,24 @@ proptest! {
         case.digest = digest('c', "3600");
         let outcome = case.evaluate(&world.approvals());
         prop_assert!(matches!(outcome, ApprovalOutcome::Waiting(_)));
+    }
+
+    #[test]
+    fn a_program_that_gave_no_decision_approves_and_rejects_nothing(mut world in some_world()) {
+        for (decided, _) in world.answers.iter_mut().flatten() {
+            *decided = None;
+        }
+        let after = world.case().evaluate(&world.approvals());
+        world.answers.fill(None);
+        let before = world.case().evaluate(&world.approvals());
+        match (before, after) {
+            // Only what can still come of it differs.
+            (ApprovalOutcome::Waiting(before), ApprovalOutcome::Waiting(after)) => {
+                prop_assert_eq!(before.may_decide, after.may_decide);
+                prop_assert!(!before.is_stuck || after.is_stuck);
+            },
+            (before, after) => prop_assert_eq!(before, after),
+        }
     }
 
     #[test]
@@ -656,8 +733,15 @@ proptest! {
         let everybody: Vec<Approval> =
             world.people.iter().map(|one| decision(one, Approved, &case.digest)).collect();
         let ApprovalOutcome::Waiting(waiting) = case.evaluate(&[]) else {
+            prop_assume!(case.answers.is_empty(), "programs have decided by themselves");
             return Err(TestCaseError::fail("nobody has decided"));
         };
+        // Everybody includes the programs that have not answered yet.
+        let mut world = world;
+        for came in world.answers.iter_mut().filter(|came| came.is_none()) {
+            *came = Some((Some(true), true));
+        }
+        let case = world.case();
         let groups = world.policy.approver_groups.len();
         let by_groups = match world.policy.approval_mode {
             AnyOf => waiting.empty_groups.len() < groups,

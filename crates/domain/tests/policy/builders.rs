@@ -16,7 +16,7 @@ use latchkey_domain::{
     },
     inventory::{Entitlement, Permission, Resource, ResourceStatus},
     people::{AttributeValue, Group, PersonAttribute, User, UserStatus},
-    policy::{matching::PersonFacts, targets::Contents},
+    policy::{matching::PersonFacts, programs::ProgramAnswer, targets::Contents},
     request::{AccessRequest, Approval, Decision, RequestState, RequestUnit, UnitState},
 };
 
@@ -146,6 +146,23 @@ pub fn user_is(name: &str) -> Condition {
 
 pub fn group_is(name: &str) -> Condition {
     condition("group", MatchOperator::Is, &[name])
+}
+
+/// A condition on approvers that means programs.
+pub fn program_is(urls: &[&str]) -> Condition {
+    condition("webhook", MatchOperator::Is, urls)
+}
+
+/// What came of asking a program.
+pub fn answer(url: &str, decision: Option<Decision>, digest: &str) -> ProgramAnswer {
+    ProgramAnswer {
+        request_id: RequestId::new("request"),
+        url: url.to_owned(),
+        decision,
+        reason: None,
+        digest: digest.to_owned(),
+        at: noon(),
+    }
 }
 
 pub fn any_of(conditions: Vec<Condition>) -> ConditionSet {

@@ -1,21 +1,22 @@
 //! What is asked again at decision and at grant.
 
 use latchkey_domain::{
-    flow::{AccessFlow, ConditionSet, FlowPolicy, FlowTarget},
+    flow::{AccessFlow, ApprovalMode, ConditionSet, FlowPolicy, FlowTarget, LogicalOperator},
     ids::BundleId,
     inventory::{Entitlement, ResourceStatus},
     policy::{
         approvals::{ApprovedBy, Given},
         deciding::{Facts, NoLongerAllowed, Verdict, decide},
         owners::Owners,
+        programs::ProgramAnswer,
     },
     request::{Approval, Decision},
 };
 
 use crate::{
     builders::{
-        Held, Person, any_of, approved_by, at, decision, digest, entitlement, flow, noon, person,
-        policy, read_tables, tables, user_is,
+        Held, Person, answer, any_of, approved_by, approver_policy, approvers, at, decision,
+        digest, entitlement, flow, noon, person, policy, program_is, read_tables, tables, user_is,
     },
     timeframe::office_hours,
 };
@@ -33,6 +34,7 @@ struct Case {
     duration_sec: Option<i64>,
     people: Vec<Person>,
     approvals: Vec<Approval>,
+    answers: Vec<ProgramAnswer>,
     digest: String,
 }
 
@@ -54,6 +56,7 @@ impl Case {
             duration_sec: Some(3_600),
             people: vec![person("bob"), person("carol")],
             approvals: Vec::new(),
+            answers: Vec::new(),
             digest: digest('a', "3600"),
         }
     }
@@ -90,6 +93,7 @@ impl Case {
             entitlements: &self.entitlements,
             owners: Owners::NONE,
             tiers_told: 0,
+            answers: &self.answers,
             unit_count: 2,
             duration_sec: self.duration_sec,
             digest: &self.digest,
@@ -105,6 +109,35 @@ impl Case {
     }
 }
 
+const PROGRAM: &str = "https://approve.example.com/";
+
+/// The same request, that a program has to approve.
+fn asking_a_program(said: Option<Decision>) -> Case {
+    let mut case = Case::filed();
+    let group = approvers(LogicalOperator::Or, vec![program_is(&[PROGRAM])]);
+    let asked = approver_policy(ApprovalMode::AnyOf, vec![group]);
+    case.frozen.approver_policy = Some(asked.clone());
+    case.current().policy.approver_policy = Some(asked);
+    case.answers.push(answer(PROGRAM, said, &case.digest));
+    case
+}
+
+#[test]
+fn what_a_program_says_grants_and_rejects_like_an_approver() {
+    let by = ApprovedBy::Approvers { people: vec![], programs: vec![PROGRAM.to_owned()] };
+    assert_eq!(asking_a_program(Some(Decision::Approved)).verdict(), Verdict::Grant(by));
+    let no = Verdict::RejectByProgram { url: PROGRAM.to_owned() };
+    assert_eq!(asking_a_program(Some(Decision::Rejected)).verdict(), no);
+    assert!(matches!(asking_a_program(None).verdict(), Verdict::Wait(_)));
+}
+
+#[test]
+fn a06_a_program_that_the_flow_asks_no_more_approves_nothing() {
+    let mut case = asking_a_program(Some(Decision::Approved));
+    case.current().policy.approver_policy = Some(approved_by(&["bob"]));
+    assert_eq!(case.verdict(), cancelled(NoLongerAllowed::AsksForMore));
+}
+
 fn cancelled(reason: NoLongerAllowed) -> Verdict {
     Verdict::Cancel(reason)
 }
@@ -112,7 +145,7 @@ fn cancelled(reason: NoLongerAllowed) -> Verdict {
 #[test]
 fn a_request_is_granted_once_its_approvers_agree() {
     assert!(matches!(Case::filed().verdict(), Verdict::Wait(_)));
-    let by = ApprovedBy::Approvers(vec![person("bob").user.id]);
+    let by = ApprovedBy::Approvers { people: vec![person("bob").user.id], programs: vec![] };
     assert_eq!(Case::approved().verdict(), Verdict::Grant(by));
 }
 
@@ -127,7 +160,7 @@ fn a06_what_was_asked_through_a_bundle_must_still_be_in_it_and_the_flow_must_tar
             change(case);
         })
     };
-    let by = ApprovedBy::Approvers(vec![person("bob").user.id]);
+    let by = ApprovedBy::Approvers { people: vec![person("bob").user.id], programs: vec![] };
     assert_eq!(through(|_| {}), Verdict::Grant(by));
     let not_covered = cancelled(NoLongerAllowed::NotCovered {
         path: "shop/public/orders".to_owned(),

@@ -69,6 +69,7 @@ impl Case {
             entitlements: &[entitlement("orders", "READ_ONLY")],
             owners: Owners::NONE,
             tiers_told: 0,
+            answers: &[],
             unit_count: 1,
             duration_sec: self.request.duration_sec,
             digest: "",

@@ -19,6 +19,7 @@ mod form;
 mod grantees;
 mod matching;
 mod owners;
+mod programs;
 mod selection;
 mod states;
 mod targets;

@@ -12,7 +12,7 @@ use latchkey_domain::{
 use crate::{
     builders::{
         any_of, approved_by, approver_policy, approvers, condition, everybody, group_is, policy,
-        tables, user_is,
+        program_is, tables, user_is,
     },
     timeframe::office_hours,
 };
@@ -103,10 +103,39 @@ fn an_approver_of_type_manager_or_owner_takes_no_values_and_others_need_them() {
         assert_eq!(with(kind, &[]), [""; 0]);
         assert_eq!(with(kind, &["bob"]), [values]);
     }
+    assert_eq!(with("webhook", &[]), [values]);
+    assert_eq!(with("webhook", &["https://approve.example.com/"]), [""; 0]);
     for kind in ["user", "group", "okta_city"] {
         assert_eq!(with(kind, &[]), [values]);
         assert_eq!(with(kind, &["bob"]), [""; 0]);
     }
+}
+
+#[test]
+fn a_program_is_named_by_is_and_a_flow_asks_ten_of_them_at_most() {
+    let groups = "approver_policy.approver_groups";
+    let with = |operator, urls: &[&str], later: &[&str]| {
+        let group =
+            |condition| vec![approvers(LogicalOperator::And, vec![user_is("bob"), condition])];
+        let asked = group(condition("webhook", operator, urls));
+        let later = group(program_is(later));
+        fields(&FlowPolicy {
+            approver_policy: Some(approver_policy(ApprovalMode::AnyOf, asked)),
+            escalation_policy: Some(EscalationPolicy {
+                interval_in_min: 1,
+                approver_groups: later,
+            }),
+            ..policy()
+        })
+    };
+    let operator = format!("{groups}[0].approvers[1].match_operator");
+    for wrong in [MatchOperator::IsNot, MatchOperator::Contains, MatchOperator::StartsWith] {
+        assert_eq!(with(wrong, &["https://a"], &["https://b"]), [operator.clone()]);
+    }
+    let urls: Vec<String> = (0..11).map(|n| format!("https://{n}.example.com/")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    assert_eq!(with(MatchOperator::Is, &urls[..6], &urls[4..10]), [""; 0]);
+    assert_eq!(with(MatchOperator::Is, &urls[..6], &urls[6..]), [groups]);
 }
 
 #[test]

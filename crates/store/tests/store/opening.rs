@@ -59,6 +59,7 @@ async fn requests_of_an_older_database_say_their_places_in_lists(ground: Ground)
     for statement in [
         "DROP INDEX IF EXISTS requests_listed",
         "ALTER TABLE requests DROP COLUMN places",
+        "DROP TABLE program_answers",
         "DELETE FROM schema_migrations WHERE version >= 16",
     ] {
         crate::secrets::execute(&ground, statement).await;

@@ -62,6 +62,8 @@ pub struct LaterApprovers {
     pub asked_at: Timestamp,
     /// Those who were not asked before.
     pub approvers: Vec<UserRef>,
+    /// Hosts of the programs that were not asked before.
+    pub programs: Vec<String>,
 }
 
 impl From<Refused> for Refusal {
@@ -106,7 +108,11 @@ impl From<OpenWindow> for OpenTimeframe {
 
 impl From<LaterTier> for LaterApprovers {
     fn from(tier: LaterTier) -> Self {
-        Self { asked_at: tier.at.into(), approvers: tier.asked.iter().map(Into::into).collect() }
+        Self {
+            asked_at: tier.at.into(),
+            approvers: tier.asked.iter().map(Into::into).collect(),
+            programs: tier.programs.into_iter().map(|program| program.host).collect(),
+        }
     }
 }
 

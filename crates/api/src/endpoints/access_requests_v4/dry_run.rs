@@ -72,6 +72,8 @@ struct WouldBeRequest {
     needs_approval: bool,
     /// Who would be asked.
     approvers: Vec<UserRef>,
+    /// Hosts of the programs that would be asked.
+    programs: Vec<String>,
     /// Why they could not approve it, or not by every group; null if nothing is in the way.
     approval_trouble: Option<String>,
     /// Who would be asked later, if nobody decides.
@@ -124,6 +126,7 @@ impl From<requests::DryRunPart> for WouldBeRequest {
             break_glass: part.break_glass,
             needs_approval: part.needs_approval,
             approvers: part.asked.iter().map(Into::into).collect(),
+            programs: part.programs.into_iter().map(|program| program.host).collect(),
             approval_trouble: part.trouble.filter(|_| part.needs_approval),
             escalation: part.tiers.into_iter().map(Into::into).collect(),
         }

@@ -6,7 +6,7 @@ use aide::axum::routing::{ApiMethodRouter, get_with};
 use axum::extract::State;
 use latchkey_app::{
     App,
-    requests::{self, EntitlementExplained, FlowNow, RequestExplained, WaitingFor},
+    requests::{self, EntitlementExplained, FlowNow, ProgramSaid, RequestExplained, WaitingFor},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -114,12 +114,35 @@ struct Choice {
 struct Waiting {
     /// Who may decide now.
     approvers: Vec<UserRef>,
+    /// The programs that are asked.
+    programs: Vec<AskedProgram>,
     /// Why they could not approve it, or not by every group; null if nothing is in the way.
     approval_trouble: Option<String>,
     /// When each tier of escalation was asked.
     escalated_at: Vec<Timestamp>,
     /// Who is asked later, if nobody decides.
     escalation: Vec<LaterApprovers>,
+}
+
+/// A program that is asked.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AskedProgram {
+    /// The host of its address.
+    host: String,
+    /// What it said: `approved`, `rejected`, or `nothing` that counts; null as long as it has not
+    /// answered.
+    said: Option<&'static str>,
+}
+
+impl From<requests::AskedProgram> for AskedProgram {
+    fn from(program: requests::AskedProgram) -> Self {
+        let said = program.said.map(|said| match said {
+            ProgramSaid::Approved => "approved",
+            ProgramSaid::Rejected => "rejected",
+            ProgramSaid::Nothing => "nothing",
+        });
+        Self { host: program.host, said }
+    }
 }
 
 impl From<RequestExplained> for Explanation {
@@ -172,6 +195,7 @@ impl From<WaitingFor> for Waiting {
     fn from(waiting: WaitingFor) -> Self {
         Self {
             approvers: waiting.asked.iter().map(Into::into).collect(),
+            programs: waiting.programs.into_iter().map(AskedProgram::from).collect(),
             approval_trouble: waiting.trouble,
             escalated_at: waiting.tiers_told.into_iter().map(Into::into).collect(),
             escalation: waiting.tiers.into_iter().map(Into::into).collect(),

@@ -500,7 +500,8 @@ impl UnitSummary {
 }
 
 impl Challenge {
-    /// Who was asked, while and after somebody is; `None` where nobody has to agree.
+    /// Who was asked, while and after somebody is; `None` where nobody has to agree. Programs are
+    /// left out: clients take a list with anybody in it to mean that a person has to act.
     fn of(view: &RequestView) -> Option<Self> {
         let policy = view.request.flow_policy.approver_policy.as_ref()?;
         let decided = |user: &Person| {
