@@ -433,8 +433,8 @@ on_both_databases! {
                 }
                 go.notify_one();
             };
-            let (delivered, ()) = tokio::join!(deliverer.deliver_due(), meanwhile);
-            delivered.unwrap();
+            let (sent, ()) = tokio::join!(deliverer.deliver_due(), meanwhile);
+            sent.unwrap();
             deliver_all(ground, &deliverer).await;
             ground.settle().await;
             assert_eq!(ground.state(&request).await, state);
@@ -493,8 +493,8 @@ on_both_databases! {
             go.notify_one();
         };
         let deliverer = deliverer(ground);
-        let (delivered, ()) = tokio::join!(deliverer.deliver_due(), meanwhile);
-        delivered.unwrap();
+        let (sent, ()) = tokio::join!(deliverer.deliver_due(), meanwhile);
+        sent.unwrap();
         ground.settle().await;
         let now = seen(ground, &request).await;
         assert_eq!(now.request.state, RequestState::Pending);

@@ -130,7 +130,7 @@ fn a_program_is_named_by_is_and_a_flow_asks_ten_of_them_at_most() {
     };
     let operator = format!("{groups}[0].approvers[1].match_operator");
     for wrong in [MatchOperator::IsNot, MatchOperator::Contains, MatchOperator::StartsWith] {
-        assert_eq!(with(wrong, &["https://a"], &["https://b"]), [operator.clone()]);
+        assert_eq!(with(wrong, &["https://a"], &["https://b"]), [operator.as_str()]);
     }
     let urls: Vec<String> = (0..11).map(|n| format!("https://{n}.example.com/")).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
