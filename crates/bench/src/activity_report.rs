@@ -98,7 +98,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 async fn define(tenant: &Tenant) -> Result<String> {
     let body = json!({
         "name": "Everything",
+        "fields": null,
+        "filters": {},
         "timeframe": { "relative": { "last": 120, "unit": "month" } },
+        "schedule": null,
+        "format": "csv",
     });
     let path = "/api/admin/v1/activity-reports";
     let made = tenant.server().post(&tenant.writer.token, path, body).await?;
