@@ -11,7 +11,7 @@ use aide::{
 };
 use axum::{
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -34,6 +34,14 @@ pub struct Reply<T>(pub T);
 /// A JSON answer that no cache may keep: it may hold credentials.
 #[derive(Debug)]
 pub struct Unstored<T>(pub T);
+
+/// A JSON body of an answer, with what whoever sent the request should think about: each in a
+/// header `Latchkey-Warning` of its own, because the body's shape is not ours to change.
+#[derive(Debug)]
+pub struct Warned<T>(pub T, pub Vec<String>);
+
+/// The header of warnings.
+const WARNING: HeaderName = HeaderName::from_static("latchkey-warning");
 
 /// 204 without a body.
 #[derive(Debug, Clone, Copy)]
@@ -138,6 +146,31 @@ impl<T: Serialize> IntoResponse for Unstored<T> {
     }
 }
 
+impl<T: Serialize> IntoResponse for Warned<T> {
+    fn into_response(self) -> Response {
+        let mut response = axum::Json(self.0).into_response();
+        for warning in self.1 {
+            if let Ok(value) = HeaderValue::try_from(in_ascii(&warning)) {
+                response.headers_mut().append(WARNING, value);
+            }
+        }
+        response
+    }
+}
+
+/// The text with everything but printable ASCII as `\u{...}`: headers hold no more.
+fn in_ascii(text: &str) -> String {
+    let mut ascii = String::with_capacity(text.len());
+    for one in text.chars() {
+        if one == ' ' || one.is_ascii_graphic() {
+            ascii.push(one);
+        } else {
+            ascii.extend(one.escape_unicode());
+        }
+    }
+    ascii
+}
+
 impl IntoResponse for Done {
     fn into_response(self) -> Response {
         StatusCode::NO_CONTENT.into_response()
@@ -197,7 +230,7 @@ macro_rules! documented_like_json {
         }
     )*};
 }
-documented_like_json!(Reply, Unstored);
+documented_like_json!(Reply, Unstored, Warned);
 
 fn described(mut response: ResponseDoc) -> ResponseDoc {
     "Done.".clone_into(&mut response.description);

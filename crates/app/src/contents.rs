@@ -1,8 +1,8 @@
-//! What the bundles and access scopes hold that some flows name, read in one transaction: the
-//! plain evaluator decides by it.
+//! What the bundles and access scopes hold that some flows name, and what the floors ask for, read
+//! in one transaction: the plain evaluator decides by it.
 //!
 //! Invariant: it fails closed. What is deleted meanwhile, or whose query cannot be read any more,
-//! holds nothing.
+//! holds nothing; a floor whose query cannot be read is about everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,13 @@ use latchkey_domain::{
     flow::{FlowPolicy, IntegrationTarget},
     ids::{AccessScopeId, BundleId, IntegrationId},
     inventory::Entitlement,
-    policy::targets::{self, covers, is_grantable},
+    policy::{
+        floors::{Floor, parse_floors},
+        targets::{self, covers, is_grantable},
+    },
+    settings::{FLOORS, SettingSpec},
 };
+use latchkey_inventory::Floors;
 use latchkey_store::{IntegrationFilter, PageQuery, StoreError, Tx};
 
 use crate::{
@@ -30,6 +35,7 @@ pub(crate) const MOST_IN_BUNDLE: usize = 1000;
 pub(crate) struct Contents {
     bundles: BTreeMap<BundleId, Bundle>,
     queries: BTreeMap<AccessScopeId, Query>,
+    floors: Floors,
     integration_names: BTreeMap<IntegrationId, String>,
 }
 
@@ -73,7 +79,8 @@ impl Contents {
                 );
             }
         }
-        if !contents.queries.is_empty() {
+        contents.floors = read_floors(tx).await?;
+        if !contents.queries.is_empty() || !contents.floors.is_empty() {
             let (every, whole) = (IntegrationFilter::default(), PageQuery::all());
             let all = tx.list_integrations(&every, &whole).await?;
             contents.integration_names = all.into_iter().map(|one| (one.id, one.name)).collect();
@@ -99,6 +106,27 @@ impl targets::Contents for Contents {
             query.selects(&Subject { entitlement, integration_name })
         })
     }
+
+    fn floor_on(&self, entitlement: &Entitlement) -> Floor {
+        match self.integration_names.get(&entitlement.resource.integration_id) {
+            Some(integration_name) => self.floors.on(&Subject { entitlement, integration_name }),
+            // Nobody knows what the queries would say.
+            None => self.floors.all(),
+        }
+    }
+}
+
+/// Every floor.
+pub(crate) async fn read_floors(tx: &mut Tx) -> Result<Floors, StoreError> {
+    let spec = SettingSpec::get(FLOORS).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let value = tx.setting(spec).await?;
+    let rules = parse_floors(&value)
+        .map_err(|problem| StoreError::Corrupt(format!("the setting {FLOORS} ({problem})")))?;
+    let floors = Floors::new(rules);
+    for name in floors.unreadable() {
+        tracing::warn!(floor.name = %name, "A floor's query cannot be read, so it binds everything");
+    }
+    Ok(floors)
 }
 
 /// The entitlements that a bundle holds now, each once, in the order of its targets; 400 if there

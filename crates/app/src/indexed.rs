@@ -22,7 +22,7 @@ use latchkey_store::{
 };
 use tokio::sync::Mutex;
 
-use crate::{App, error::AppError};
+use crate::{App, contents::read_floors, error::AppError};
 
 /// How old the picture may become without a look into the database.
 const LONGEST_AGE: Duration = Duration::from_secs(1);
@@ -228,6 +228,7 @@ async fn read_rules(tx: &mut Tx) -> Result<Rules, AppError> {
         Some((scope.id, query.ok()?))
     });
     Ok(Rules {
+        floors: read_floors(tx).await?,
         flows: tx.list_flows(&all).await?,
         bundles: tx.list_bundles(&BundleFilter::default(), &all).await?,
         access_scopes: access_scopes.collect(),

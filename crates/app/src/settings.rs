@@ -1,6 +1,9 @@
 //! Settings: what people may change while servers run. Their list is in the domain.
 
-use latchkey_domain::settings::{SETTINGS, SettingKind, SettingSpec};
+use latchkey_domain::{
+    policy::floors::parse_floors,
+    settings::{SETTINGS, SettingKind, SettingSpec},
+};
 use serde_json::{Value, json};
 
 use crate::{App, actor::Actor, authorization::Operation, error::AppError, outbound, trail};
@@ -50,6 +53,9 @@ pub async fn set_setting(
     if let (SettingKind::Url, Some(url)) = (spec.kind, value.as_str()) {
         outbound::check_url(url).map_err(|problem| AppError::invalid("value", problem))?;
     }
+    if spec.kind == SettingKind::Floors {
+        check_queries(&value)?;
+    }
     app.store()
         .write(async |tx| {
             let before = tx.setting(spec).await?;
@@ -59,4 +65,21 @@ pub async fn set_setting(
             Ok(SettingView { spec, value })
         })
         .await
+}
+
+/// Refuses floors whose queries cannot be read, with the place in the query.
+fn check_queries(floors: &Value) -> Result<(), AppError> {
+    let rules = parse_floors(floors).map_err(|problem| AppError::invalid("value", problem))?;
+    for rule in &rules {
+        if let Err(diagnostics) = latchkey_aql::parse(&rule.query) {
+            let problems = diagnostics.iter().map(|one| {
+                let hint = one.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                format!("line {}, column {}: {}{hint}", one.line, one.column, one.message)
+            });
+            let problems: Vec<String> = problems.collect();
+            let text = format!("floor {:?}: {}", rule.name, problems.join("; "));
+            return Err(AppError::invalid("value", text));
+        }
+    }
+    Ok(())
 }

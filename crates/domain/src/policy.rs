@@ -14,6 +14,7 @@ pub mod ends;
 pub mod escalation;
 pub mod explanation;
 pub mod extensions;
+pub mod floors;
 pub mod grantees;
 pub mod matching;
 pub mod owners;

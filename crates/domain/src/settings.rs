@@ -1,7 +1,12 @@
 //! Settings: one row each in the database, with a type, a default and a text that says what it
 //! is for. Unknown keys are refused where they are set.
 
-use crate::{form::parse_form, network::Network, people::UnknownWord, policy::texts::pattern};
+use crate::{
+    form::parse_form,
+    network::Network,
+    people::UnknownWord,
+    policy::{floors::parse_floors, texts::pattern},
+};
 
 /// A setting that can be read and changed by `latchkey admin settings`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub enum SettingKind {
     Text(usize),
     /// The questions of a form: see [`crate::form`].
     Form,
+    /// What no access flow goes below: see [`crate::policy::floors`].
+    Floors,
 }
 
 /// Every setting.
@@ -122,7 +129,16 @@ pub const SETTINGS: &[SettingSpec] = &[
         kind: SettingKind::Text(200),
         about: "What people are told whose justification does not hold the pattern.",
     },
+    SettingSpec {
+        key: FLOORS,
+        default: "[]",
+        kind: SettingKind::Floors,
+        about: "What has to be asked for some entitlements, whatever an access flow says.",
+    },
 ];
+
+/// The key of the setting that lists the floors.
+pub const FLOORS: &str = "floors";
 
 /// Why a setting was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -197,6 +213,10 @@ impl SettingSpec {
             SettingKind::Form => match parse_form(value) {
                 Ok(_) => (true, String::new()),
                 Err(problem) => (false, format!("a list of fields ({problem})")),
+            },
+            SettingKind::Floors => match parse_floors(value) {
+                Ok(_) => (true, String::new()),
+                Err(problem) => (false, format!("a list of floors ({problem})")),
             },
         };
         if holds {

@@ -14,6 +14,7 @@ use latchkey_domain::{
 };
 
 use crate::{
+    floors::Bar,
     policy::PersonFlows,
     snapshot::{Found, Snapshot},
 };
@@ -46,12 +47,12 @@ impl Snapshot {
     ) -> bool {
         match through {
             None => self.grants_on(entitlement).any(|grant| flows.grants.contains(grant)),
-            Some(bundle) => {
-                let held = self.policy.grants_of_bundle(bundle);
-                let own = self.policy.flows_of_bundle(bundle);
-                own.iter().any(|flow| flows.flows.contains(*flow))
+            Some(bundle) => Bar::ALL.into_iter().any(|bar| {
+                let held = self.policy.grants_of_bundle(bundle, bar);
+                let mut own = self.policy.flows_of_bundle_by(bundle, bar);
+                own.any(|flow| flows.flows.contains(flow))
                     && self.grants_on(entitlement).any(|grant| held.contains(&grant))
-            }
+            }),
         }
     }
 
@@ -68,7 +69,7 @@ impl Snapshot {
     }
 
     /// Every flow that gives the entitlement, whoever may use it, switched-off ones and automatic
-    /// ones included, in the order of the policy.
+    /// ones included, in the order of the policy. One that a floor bars does not give.
     pub fn all_flows_that_give(
         &self,
         entitlement: EntitlementRef<'_>,
@@ -89,12 +90,12 @@ impl Snapshot {
                 grants.flat_map(|grant| self.policy.flows_of_grant(grant)).copied().collect()
             }
             Some(bundle) => {
-                let held = self.policy.grants_of_bundle(bundle);
-                if self.grants_on(entitlement).any(|grant| held.contains(&grant)) {
-                    self.policy.flows_of_bundle(bundle).to_vec()
-                } else {
-                    Vec::new()
-                }
+                let gives = |bar: &Bar| {
+                    let held = self.policy.grants_of_bundle(bundle, *bar);
+                    self.grants_on(entitlement).any(|grant| held.contains(&grant))
+                };
+                let giving = Bar::ALL.into_iter().filter(gives);
+                giving.flat_map(|bar| self.policy.flows_of_bundle_by(bundle, bar)).collect()
             }
         };
         numbers.sort_unstable();

@@ -17,7 +17,7 @@ use latchkey_domain::{
         grantees::may_ask_for,
         matching::{PersonFacts, matches, meets},
         selection::is_usable_by,
-        targets::{covers, covers_resource, is_grantable},
+        targets::{Contents, covers, covers_resource, is_grantable},
         unbuilt::unsupported_members,
     },
 };
@@ -48,6 +48,8 @@ pub struct WhyFlow {
     pub for_grantee: bool,
     /// The conditions on others as grantees, where it has any.
     pub grantees: Option<WhySet>,
+    /// The names of the floors that keep it from giving this.
+    pub below_floors: Vec<String>,
     /// What it gives.
     pub targets: Vec<WhyTarget>,
 }
@@ -191,10 +193,13 @@ impl Snapshot {
         let targets: Vec<WhyTarget> =
             policy.access_targets.iter().map(|target| self.target(target, entitlement)).collect();
         let others = policy.request_for.as_ref().and_then(|request| request.grantees.as_ref());
+        let floor = self.floor_on(entitlement);
+        let is_barred = floor.bars(policy);
         WhyFlow {
             flow_id: flow.id.clone(),
             flow_name: flow.name.clone(),
             gives: is_usable_by(flow, requestor, grantee)
+                && !is_barred
                 && targets.iter().any(|target| target.covers),
             active: flow.active,
             self_serve: policy.trigger == FlowTrigger::SelfServe,
@@ -203,6 +208,7 @@ impl Snapshot {
             requestors: set(requestor, &policy.requestors),
             for_grantee: may_ask_for(policy, requestor, grantee),
             grantees: others.map(|others| set(grantee, others)),
+            below_floors: if is_barred { floor.names.into_iter().collect() } else { Vec::new() },
             targets,
         }
     }

@@ -14,6 +14,7 @@ mod decision;
 mod explain;
 mod facts;
 mod fingerprint;
+mod floors;
 mod giving;
 mod grams;
 mod ids;
@@ -39,6 +40,7 @@ pub use decision::{Directory, EntitlementRef};
 pub use explain::{
     WhyCondition, WhyExpr, WhyFlow, WhyScope, WhySet, WhyTarget, WhyTargetKind, WhyValue,
 };
+pub use floors::Floors;
 pub use index::Index;
 pub use part::MOST_RESOURCES;
 pub use policy::{PersonFlows, Policy, Rules};

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use latchkey_aql::Query;
 use latchkey_domain::{
     bundle::{Bundle, BundleTarget},
-    flow::{AccessFlow, FlowTarget, FlowTrigger},
+    flow::{AccessFlow, FlowTarget, FlowTrigger, IntegrationTarget},
     ids::{AccessScopeId, BundleId, FlowId},
     policy::{
         grantees::may_ask_for,
@@ -22,6 +22,7 @@ use latchkey_domain::{
 use crate::{
     bits::Bits,
     fingerprint::{Fingerprint, fingerprint},
+    floors::{Bar, Barred, Floors},
     reach::{Reach, Reaches},
     requestors::Requestors,
 };
@@ -40,6 +41,8 @@ pub struct Rules {
     /// The queries of the access scopes that flows and bundles name. What is not here, or could
     /// not be read, selects nothing.
     pub access_scopes: Vec<(AccessScopeId, Query)>,
+    /// What no flow goes below.
+    pub floors: Floors,
 }
 
 /// What is given on a reach.
@@ -94,7 +97,8 @@ pub struct Policy {
     grants_of_reach: Lists,
     grants_of_flow: Lists,
     flows_of_grant: Lists,
-    grants_of_bundle: HashMap<BundleId, Vec<u32>>,
+    /// What a bundle holds for flows that these floors keep from giving.
+    grants_of_bundle: HashMap<(BundleId, Bar), Vec<u32>>,
     flows_of_bundle: HashMap<BundleId, Vec<u32>>,
     people: Mutex<People>,
 }
@@ -145,6 +149,26 @@ impl Grants {
         }
         number
     }
+
+    /// What a target gives, as far as it is not barred.
+    fn of_target(
+        &mut self,
+        reaches: &mut Reaches,
+        target: &IntegrationTarget,
+        barred: &Barred,
+    ) -> Option<u32> {
+        match barred {
+            Barred::Nothing => {
+                let reach = reaches.number(Reach::of_target(target));
+                Some(self.number(reach, Some(&target.permissions)))
+            }
+            Barred::Selected(query) => {
+                let reach = reaches.number(Reach::Left(target.clone(), query.clone()));
+                Some(self.number(reach, None))
+            }
+            Barred::Everything => None,
+        }
+    }
 }
 
 impl Policy {
@@ -168,22 +192,28 @@ impl Policy {
             .zip(&rules.access_scopes)
             .map(|(number, (id, _))| (id.clone(), number))
             .collect();
-        let mut query_grants: HashMap<AccessScopeId, u32> = HashMap::new();
-        for (id, query) in &rules.access_scopes {
-            let reach = reaches.number(Reach::Query(query.clone()));
-            query_grants.insert(id.clone(), grants.number(reach, None));
-        }
-        let mut grants_of_bundle: HashMap<BundleId, Vec<u32>> = HashMap::new();
-        for bundle in &rules.bundles {
-            let own = grants_of_bundle.entry(bundle.id.clone()).or_default();
-            own.clear();
-            for target in &bundle.targets {
-                match target {
-                    BundleTarget::Integration(target) => {
-                        let reach = reaches.number(Reach::of_target(target));
-                        own.push(grants.number(reach, Some(&target.permissions)));
+        let kinds = Bar::ALL.map(|bar| (bar, rules.floors.barred(bar)));
+        let mut grants_of_bundle: HashMap<(BundleId, Bar), Vec<u32>> = HashMap::new();
+        let mut query_grants: HashMap<(AccessScopeId, Bar), u32> = HashMap::new();
+        for (bar, barred) in &kinds {
+            for (id, query) in &rules.access_scopes {
+                if let Some(left) = barred.left_of(query) {
+                    let reach = reaches.number(Reach::Query(left.into_owned()));
+                    query_grants.insert((id.clone(), *bar), grants.number(reach, None));
+                }
+            }
+            for bundle in &rules.bundles {
+                let own = grants_of_bundle.entry((bundle.id.clone(), *bar)).or_default();
+                own.clear();
+                for target in &bundle.targets {
+                    match target {
+                        BundleTarget::Integration(target) => {
+                            own.extend(grants.of_target(&mut reaches, target, barred));
+                        }
+                        BundleTarget::AccessScope(id) => {
+                            own.extend(query_grants.get(&(id.clone(), *bar)));
+                        }
                     }
-                    BundleTarget::AccessScope(id) => own.extend(query_grants.get(id)),
                 }
             }
         }
@@ -191,15 +221,18 @@ impl Policy {
         let mut grants_of_flow: Vec<Vec<u32>> = Vec::with_capacity(rules.flows.len());
         for (number, flow) in numbered() {
             let mut own = Vec::new();
+            let bar = Bar::of(&flow.policy);
+            let barred = kinds.iter().find(|(kind, _)| *kind == bar).map(|(_, barred)| barred);
             for target in &flow.policy.access_targets {
                 match target {
                     FlowTarget::Integration(target) => {
-                        let reach = reaches.number(Reach::of_target(target));
-                        own.push(grants.number(reach, Some(&target.permissions)));
+                        let barred = barred.unwrap_or(&Barred::Everything);
+                        own.extend(grants.of_target(&mut reaches, target, barred));
                     }
-                    FlowTarget::AccessScope(id) => own.extend(query_grants.get(id)),
+                    FlowTarget::AccessScope(id) => own.extend(query_grants.get(&(id.clone(), bar))),
                     FlowTarget::Bundle(id) => {
-                        own.extend(grants_of_bundle.get(id).into_iter().flatten());
+                        let held = grants_of_bundle.get(&(id.clone(), bar));
+                        own.extend(held.into_iter().flatten());
                         flows_of_bundle.entry(id.clone()).or_default().push(number);
                     }
                 }
@@ -381,8 +414,20 @@ impl Policy {
         self.flows_of_grant.get(grant)
     }
 
-    pub(crate) fn grants_of_bundle(&self, bundle: &BundleId) -> &[u32] {
-        self.grants_of_bundle.get(bundle).map_or(&[], Vec::as_slice)
+    /// What a bundle holds for flows that these floors keep from giving.
+    pub(crate) fn grants_of_bundle(&self, bundle: &BundleId, bar: Bar) -> &[u32] {
+        self.grants_of_bundle.get(&(bundle.clone(), bar)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The flows that target a bundle and that these floors keep from giving.
+    pub(crate) fn flows_of_bundle_by(
+        &self,
+        bundle: &BundleId,
+        bar: Bar,
+    ) -> impl Iterator<Item = u32> + '_ {
+        let is_such =
+            move |number: &u32| self.flow(*number).is_some_and(|flow| Bar::of(&flow.policy) == bar);
+        self.flows_of_bundle(bundle).iter().copied().filter(is_such)
     }
 
     pub(crate) fn flows_of_bundle(&self, bundle: &BundleId) -> &[u32] {

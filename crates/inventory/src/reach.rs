@@ -23,6 +23,8 @@ pub(crate) enum Reach {
     Part { integration_id: IntegrationId, resource_type: String, scopes: Vec<ResourceScope> },
     /// What a query selects, permissions and all.
     Query(Query),
+    /// What a target covers and a query does not select, permissions and all.
+    Left(IntegrationTarget, Query),
 }
 
 impl Reach {
@@ -51,24 +53,40 @@ impl Reach {
                 text(integration_id.as_str());
                 text(resource_type);
                 for scope in scopes {
-                    text(match scope.scope_mode {
-                        ScopeMode::IncludeResources => "include",
-                        ScopeMode::ExcludeResources => "exclude",
-                    });
-                    text(match scope.scope_type {
-                        ResourceScopeType::AponoId => "id",
-                        ResourceScopeType::Name => "name",
-                        ResourceScopeType::Tag => "tag",
-                    });
-                    text(if scope.key.is_some() { "keyed" } else { "plain" });
-                    text(scope.key.as_deref().unwrap_or_default());
-                    text(&scope.values.len().to_string());
-                    scope.values.iter().for_each(|value| text(value));
+                    scope_key(scope, &mut text);
                 }
+            }
+            Self::Left(target, query) => {
+                text("left");
+                text(target.integration_id.as_str());
+                text(&target.resource_type);
+                text(&target.permissions.len().to_string());
+                target.permissions.iter().for_each(|permission| text(permission));
+                for scope in target.resources_scopes.iter().flatten() {
+                    scope_key(scope, &mut text);
+                }
+                text("without");
+                text(&query.to_string());
             }
         }
         key
     }
+}
+
+fn scope_key(scope: &ResourceScope, text: &mut impl FnMut(&str)) {
+    text(match scope.scope_mode {
+        ScopeMode::IncludeResources => "include",
+        ScopeMode::ExcludeResources => "exclude",
+    });
+    text(match scope.scope_type {
+        ResourceScopeType::AponoId => "id",
+        ResourceScopeType::Name => "name",
+        ResourceScopeType::Tag => "tag",
+    });
+    text(if scope.key.is_some() { "keyed" } else { "plain" });
+    text(scope.key.as_deref().unwrap_or_default());
+    text(&scope.values.len().to_string());
+    scope.values.iter().for_each(|value| text(value));
 }
 
 /// Every reach that a policy, or one before it, names.
@@ -96,7 +114,8 @@ impl Reaches {
         }
         let number = self.len();
         match &reach {
-            Reach::Part { integration_id, .. } => {
+            Reach::Part { integration_id, .. }
+            | Reach::Left(IntegrationTarget { integration_id, .. }, _) => {
                 self.by_integration.entry(integration_id.clone()).or_default().push(number);
             }
             Reach::Query(_) => self.queries.push(number),

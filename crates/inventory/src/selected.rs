@@ -81,7 +81,8 @@ fn grantable(view: &View) -> Selection {
     Selection::Even(view.part.active.clone().into())
 }
 
-fn of_target(target: &IntegrationTarget, segment: &Segment, view: &View) -> Selection {
+/// What a target covers.
+pub(crate) fn of_target(target: &IntegrationTarget, segment: &Segment, view: &View) -> Selection {
     let part = &*view.part;
     let kind = part.find_type(&target.resource_type);
     let Some(kind) = kind.filter(|_| *segment.integration_id() == target.integration_id) else {

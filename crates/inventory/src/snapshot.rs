@@ -10,7 +10,7 @@ use latchkey_domain::{
     bundle::BundleTarget,
     ids::{AccessScopeId, BundleId, IntegrationId, PermissionId, ResourceId},
     inventory::{Entitlement, Permission, Resource},
-    policy::targets::Contents,
+    policy::{floors::Floor, targets::Contents},
 };
 
 use crate::{giving::Giving, policy::Policy, segment::Segment, tiles::Tiles};
@@ -101,6 +101,18 @@ impl Contents for Snapshot {
             let integration_name = segment.integration_name();
             query.selects(&Subject { entitlement, integration_name })
         })
+    }
+
+    fn floor_on(&self, entitlement: &Entitlement) -> Floor {
+        let floors = &self.policy.rules().floors;
+        match self.segment(&entitlement.resource.integration_id) {
+            Some(segment) => {
+                let integration_name = segment.integration_name();
+                floors.on(&Subject { entitlement, integration_name })
+            }
+            // Nobody knows what its queries would say.
+            None => floors.all(),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     query::evaluate,
     reach::{Reach, Reaches, rows_in_scopes},
     segment::{Segment, View},
+    selected::of_target,
     selection::{Rows, Selection},
 };
 
@@ -164,6 +165,11 @@ impl Tiles {
                 Some(Reach::Query(query)) => {
                     let selected = evaluate(&query.expr, segment, view);
                     add_query(&mut layers, number, &selected, view);
+                }
+                Some(Reach::Left(target, barred)) => {
+                    let barred = evaluate(&barred.expr, segment, view);
+                    let left = of_target(target, segment, view).and(&barred.not());
+                    add_query(&mut layers, number, &left, view);
                 }
                 Some(Reach::Part { resource_type, scopes, .. }) => {
                     let Some(kind) = part.find_type(resource_type) else { continue };

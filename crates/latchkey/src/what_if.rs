@@ -64,6 +64,9 @@ fn text(told: &Consequences) -> String {
     if listed >= 1 && listed < told.people.gaining.max(told.people.losing) {
         text.push_str("  and others; --limit shows more\n");
     }
+    for lowered in &told.lowers {
+        let _ = writeln!(text, "\nIt {}.", shown(&lowered.warning()));
+    }
     push_requests(&mut text, &told.requests);
     push_replay(&mut text, &told.replay);
     text

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use latchkey_domain::{
     flow::{AccessFlow, FlowPolicy, FlowTarget, MatchOperator},
     ids::{AccessScopeId, BundleId, FlowId, GroupId, IntegrationId},
+    settings::FLOORS,
 };
+use serde_json::Value;
 
 use crate::{
     error::{Result, StoreError},
@@ -17,7 +19,10 @@ use crate::{
 
 /// See [`Tx::policy_mark`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyMark(Vec<(u64, i64, Option<String>)>);
+pub struct PolicyMark {
+    tables: Vec<(u64, i64, Option<String>)>,
+    floors: Option<Value>,
+}
 
 const COLUMNS: &str =
     "f.id, f.name, f.description, f.active, f.policy, f.version, f.created_at, f.updated_at";
@@ -173,10 +178,10 @@ impl Tx {
         self.rows(sql, read_flow).await
     }
 
-    /// What flows, bundles and access scopes come to: two that are equal mean that none of them
-    /// changed. Ids grow with time, so whatever came or went shows in a count or in a newest id.
+    /// What flows, bundles, access scopes and floors come to: two that are equal mean that none of
+    /// them changed. Ids grow with time, so whatever came or went shows in a count or in a newest id.
     pub async fn policy_mark(&mut self) -> Result<PolicyMark> {
-        let mut mark = Vec::new();
+        let mut tables = Vec::new();
         for table in ["access_flows", "bundles", "access_scopes"] {
             let sql = Sql::new(&format!(
                 "SELECT COUNT(*) AS n, CAST(COALESCE(SUM(version), 0) AS BIGINT) AS changes, \
@@ -184,9 +189,9 @@ impl Tx {
             ));
             let read =
                 |row: &Row| Ok((row.count("n")?, row.int("changes")?, row.opt_text("newest")?));
-            mark.extend(self.rows(sql, read).await?);
+            tables.extend(self.rows(sql, read).await?);
         }
-        Ok(PolicyMark(mark))
+        Ok(PolicyMark { tables, floors: self.find_setting(FLOORS).await? })
     }
 
     /// Deletes a flow; requests keep what it said, and its name is kept for them. False without such a flow.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use latchkey_domain::settings::SettingSpec;
+use latchkey_domain::settings::{FLOORS, SettingSpec};
 use serde_json::Value;
 
 use crate::{
     error::{Result, StoreError},
     sql::{Sql, json, micros, values},
     tx::Tx,
+    wake::Wake,
 };
 
 impl Tx {
@@ -29,6 +30,9 @@ impl Tx {
 
     /// Sets a value. Checking it is the caller's business.
     pub async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
+        if key == FLOORS {
+            self.wake_after(Wake::Inventory);
+        }
         let sql = Sql::with(
             "INSERT INTO settings (key, value, updated_at) VALUES ($1, $2, $3) \
              ON CONFLICT (key) DO UPDATE SET value = excluded.value, \

@@ -105,6 +105,8 @@ pub struct FlowExplanation {
     pub requestors: ConditionsExplanation,
     /// Whether the person may ask for themselves.
     pub for_self: bool,
+    /// The names of the floors that keep it from giving this.
+    pub below_floors: Vec<String>,
     /// Each target.
     pub targets: Vec<TargetExplanation>,
 }
@@ -232,6 +234,7 @@ impl From<WhyFlow> for FlowExplanation {
             user_active: why.people_active,
             requestors: why.requestors.into(),
             for_self: why.for_grantee,
+            below_floors: why.below_floors,
             targets: all(why.targets),
         }
     }

@@ -6,6 +6,7 @@ use aide::axum::{ApiRouter, routing::post_with};
 use axum::extract::State;
 use latchkey_app::{
     App,
+    flows::Lowered,
     requests::RequestView,
     what_if::{
         self, Consequences as Told, Differing, Effect, Outcome, PeopleChanged, PersonChanged,
@@ -83,8 +84,23 @@ pub struct Consequences {
     pub people: People,
     /// What becomes of requests under way.
     pub requests: Requests,
+    /// Flows that ask more than the changed ones for something that both give, so that people
+    /// would have it on easier terms.
+    pub lowers: Vec<Lowers>,
     /// How earlier requests would come out if they were filed now.
     pub replay: Replay,
+}
+
+/// A flow that a changed one undercuts.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WhatIfLowers")]
+pub struct Lowers {
+    /// The flow that asks more.
+    pub access_flow: FlowRef,
+    /// What it asks and the other does not, in words.
+    pub asks: Vec<&'static str>,
+    /// How many entitlements both give.
+    pub entitlements: i64,
 }
 
 /// What would be changed.
@@ -268,7 +284,18 @@ impl From<Told> for Consequences {
             access_flows: flows.map(|(id, name)| FlowRef { id: id.into(), name }).collect(),
             people: told.people.into(),
             requests: told.requests.into(),
+            lowers: told.lowers.into_iter().map(Lowers::from).collect(),
             replay: told.replay.into(),
+        }
+    }
+}
+
+impl From<Lowered> for Lowers {
+    fn from(lowered: Lowered) -> Self {
+        Self {
+            access_flow: FlowRef { id: lowered.flow_id.into(), name: lowered.flow_name },
+            asks: lowered.asks,
+            entitlements: count(lowered.entitlements),
         }
     }
 }

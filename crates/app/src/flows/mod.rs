@@ -7,6 +7,7 @@
 mod change;
 mod input;
 mod legacy;
+mod lowering;
 pub(crate) mod pins;
 mod programs;
 
@@ -29,6 +30,8 @@ pub use legacy::{
     LegacyChange, LegacyFlow, LegacyIdentity, LegacyKind, LegacySettings, LegacySettingsChange,
     LegacyTimeframe, create_legacy_flow, patch_legacy_flow,
 };
+pub(crate) use lowering::lowered;
+pub use lowering::{Lowered, warnings_about};
 
 pub use crate::targets::IntegrationTargetInput;
 use crate::{

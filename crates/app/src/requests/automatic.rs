@@ -12,7 +12,7 @@ use latchkey_domain::{
     policy::{
         automatic::{Holding, Pair, effective, is_automatic, steps},
         matching::meets,
-        targets::{flow_covers, is_grantable},
+        targets::{Contents as _, flow_covers, is_grantable},
     },
     request::{AccessRequest, RequestState},
 };
@@ -131,8 +131,11 @@ async fn covered(
         let permission = permissions.iter().find(|one| one.id == *permission)?.clone();
         Some(Entitlement { resource, permission })
     };
-    let is_covered =
-        |one: &Entitlement| is_grantable(one) && flow_covers(&flow.policy, &contents, one);
+    let is_covered = |one: &Entitlement| {
+        is_grantable(one)
+            && flow_covers(&flow.policy, &contents, one)
+            && !contents.floor_on(one).bars(&flow.policy)
+    };
     Ok(pairs.iter().filter_map(entitlement).filter(is_covered).collect())
 }
 

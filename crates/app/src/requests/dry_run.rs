@@ -107,7 +107,7 @@ pub async fn dry_run_request(
             let mut missing = form.missing_answers(&command, true);
             let mut parts = Vec::with_capacity(split.parts.len());
             for part in &split.parts {
-                if let Err(problem) = form.check_justification(&part.flow.policy, &command, false) {
+                if let Err(problem) = form.check_justification(&part.policy(), &command, false) {
                     missing.push(justification_field(&problem));
                 }
                 parts.push(dry_part(tx, &asked, &command, part).await?);
@@ -136,7 +136,7 @@ async fn dry_part(
     command: &RequestAccess,
     part: &Part<'_>,
 ) -> Result<DryRunPart, AppError> {
-    let (now, policy) = (tx.now(), &part.flow.policy);
+    let (now, policy) = (tx.now(), &*part.policy());
     let duration_sec = granted_duration(policy, command.duration_sec);
     let ends_at =
         fix_end(now, duration_sec, policy.timeframe.as_ref()).map_err(AppError::internal)?;

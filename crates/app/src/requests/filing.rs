@@ -220,7 +220,7 @@ impl Asked {
     pub(super) async fn owners_of(&self, tx: &mut Tx, part: &Part<'_>) -> Result<Owners, AppError> {
         let asked = part.entitlements.iter().filter_map(|place| self.entitlements.get(*place));
         let resources = asked.map(|entitlement| &entitlement.resource);
-        owners_of_resources(tx, &part.flow.policy, resources).await
+        owners_of_resources(tx, &part.policy(), resources).await
     }
 
     /// One part for each flow that governs any of it.
@@ -318,7 +318,7 @@ pub(super) async fn file(
     hold_what_it_rests_on(tx, &asked, &split).await?;
     let mut filed = Vec::with_capacity(split.parts.len());
     for part in &split.parts {
-        form.check_justification(&part.flow.policy, command, filing.again.is_some())
+        form.check_justification(&part.policy(), command, filing.again.is_some())
             .map_err(|problem| refuse_justification(&problem))?;
         let (request, units) = draft(now, app, &asked, command, part);
         filed.push(store(tx, app, actor, &asked, request, units, filing.again).await?);
@@ -379,7 +379,7 @@ fn draft(
     part: &Part<'_>,
 ) -> (AccessRequest, Vec<RequestUnit>) {
     let entitlements = part.entitlements.iter().filter_map(|place| asked.entitlements.get(*place));
-    let policy = part.flow.policy.clone();
+    let policy = part.policy().into_owned();
     let fresh = Fresh {
         requestor: &asked.requestor.user.id,
         grantee: &asked.grantee.user.id,
@@ -450,7 +450,9 @@ fn refuse(refusal: &Refusal, split: &Split<'_>, by_bundle: bool) -> AppError {
     let mut error = match refusal {
         Refusal::DurationTooLong { .. } => AppError::refused(codes::DURATION_TOO_LONG, text),
         Refusal::OutsideTimeframe { .. } => AppError::forbidden(codes::OUTSIDE_TIMEFRAME, text),
-        Refusal::NoMatchingFlow { .. } => AppError::forbidden(codes::NO_MATCHING_FLOW, text),
+        Refusal::NoMatchingFlow { .. } | Refusal::BelowFloor { .. } => {
+            AppError::forbidden(codes::NO_MATCHING_FLOW, text)
+        }
     };
     if by_bundle {
         return error.with_field("bundle_reference", refusal.to_string());

@@ -23,7 +23,12 @@ pub use people::{PeopleChanged, PersonChanged};
 pub use replay::{Differing, Outcome, Replay, Tally};
 pub use requests::{Effect, RequestChanged, RequestsChanged};
 
-use crate::{Actor, App, Operation, error::AppError, indexed};
+use crate::{
+    Actor, App, Operation,
+    error::AppError,
+    flows::{Lowered, lowered},
+    indexed,
+};
 
 /// The longest replay, in days.
 const MOST_DAYS: u32 = 366;
@@ -52,6 +57,8 @@ pub struct Consequences {
     pub people: PeopleChanged,
     /// What becomes of requests under way.
     pub requests: RequestsChanged,
+    /// The flows that a saved flow would undercut.
+    pub lowers: Vec<Lowered>,
     /// How earlier requests would have come out.
     pub replay: Replay,
 }
@@ -83,9 +90,11 @@ pub async fn what_if(app: &App, actor: &Actor, command: WhatIf) -> Result<Conseq
     let walked = tokio::task::spawn_blocking(move || {
         let after = before.with_rules(changed.rules);
         let comparison = Comparison::of(&before, &after, &changed.flows);
-        (Sides { before, after, flows: changed.flows }, comparison)
+        let lowers = changed.flows.iter().flat_map(|flow| lowered(&after, flow)).collect();
+        (Sides { before, after, flows: changed.flows }, comparison, lowers)
     });
-    let (sides, comparison) = walked.await.map_err(AppError::internal)?;
+    let (sides, comparison, lowers): (_, _, Vec<Lowered>) =
+        walked.await.map_err(AppError::internal)?;
     let limit = command.limit as usize;
     app.store()
         .read(async |tx: &mut Tx| -> Result<Consequences, AppError> {
@@ -94,6 +103,7 @@ pub async fn what_if(app: &App, actor: &Actor, command: WhatIf) -> Result<Conseq
                 requests: requests::compare(tx, &sides, limit).await?,
                 replay: replay::replay(tx, &sides, command.replay_days, limit).await?,
                 flows: sides.named_flows(),
+                lowers: lowers.clone(),
                 subject: subject.clone(),
             })
         })

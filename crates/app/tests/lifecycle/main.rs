@@ -18,6 +18,7 @@ mod escalating;
 mod explaining;
 mod exploring;
 mod extending;
+mod floors;
 mod granting;
 mod notifications;
 mod overlap;

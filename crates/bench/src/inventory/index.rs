@@ -10,7 +10,7 @@ use latchkey_domain::{
     inventory::Resource,
 };
 use latchkey_inventory::{
-    EntitlementRef, Filter, Index, Rules, Segment, SegmentBuilder, Snapshot, TextFilter,
+    EntitlementRef, Filter, Floors, Index, Rules, Segment, SegmentBuilder, Snapshot, TextFilter,
 };
 
 use super::{
@@ -153,6 +153,7 @@ pub(crate) fn measure(
                 flows: data::flows(*flows, *share, INTEGRATIONS, plan.resources),
                 bundles: Vec::new(),
                 access_scopes: data::access_scopes(),
+                floors: Floors::default(),
             });
             let load = Load { clock, plan, flows: *flows, share: *share, people: &people };
             let snapshot = index.snapshot();

@@ -14,6 +14,7 @@ use crate::{
         approvals::{ApprovalOutcome, ApprovedBy, Given, Question, Waiting},
         ends::longest_grant,
         explanation::Reason,
+        floors::Floor,
         grantees::may_ask_for,
         matching::{PersonFacts, meets},
         owners::Owners,
@@ -128,6 +129,21 @@ pub enum NoLongerAllowed {
         /// When it opens.
         next_opening: Option<Timestamp>,
     },
+    /// A floor now wants an approval, and the flow asks nobody.
+    #[error(
+        "the floor {} wants an approval for this now, and its access flow asks nobody; ask again",
+        .0.quoted_names()
+    )]
+    BelowFloor(Floor),
+    /// A floor now allows only a shorter grant.
+    #[error("a floor now allows at most {longest_sec} seconds; ask again for less")]
+    TooLongForFloor {
+        /// The longest, in seconds.
+        longest_sec: i64,
+    },
+    /// A floor now wants a second factor.
+    #[error("the floor {} wants a second factor for this now; ask again", .0.quoted_names())]
+    SecondFactorForFloor(Floor),
     /// The flow now asks for approvals that were not given.
     #[error("its access flow now asks for other approvals; ask again")]
     AsksForMore,
@@ -182,7 +198,31 @@ pub fn still_allowed<'a>(facts: &Facts<'a>) -> Result<&'a AccessFlow, NoLongerAl
     }
     allowed_by(facts.frozen, facts)?;
     allowed_by(&current.policy, facts)?;
+    above_floor(facts, &current.policy)?;
     Ok(current)
+}
+
+/// What the floors ask for what is asked for now, all together.
+pub(super) fn floor_now(facts: &Facts<'_>) -> Floor {
+    let floors = facts.entitlements.iter().map(|one| facts.contents.floor_on(one));
+    floors.fold(Floor::default(), Floor::and)
+}
+
+/// Whether what was frozen and what the flow says now is enough for the floors as they are now.
+fn above_floor(facts: &Facts<'_>, current: &FlowPolicy) -> Result<(), NoLongerAllowed> {
+    let floor = floor_now(facts);
+    if floor.bars(facts.frozen) || floor.bars(current) {
+        return Err(NoLongerAllowed::BelowFloor(floor));
+    }
+    if floor.second_factor && !facts.frozen.settings.require_mfa {
+        return Err(NoLongerAllowed::SecondFactorForFloor(floor));
+    }
+    match floor.longest_sec.map(i64::from) {
+        Some(longest_sec) if facts.duration_sec.is_none_or(|length| length > longest_sec) => {
+            Err(NoLongerAllowed::TooLongForFloor { longest_sec })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn allowed_by(policy: &FlowPolicy, facts: &Facts<'_>) -> Result<(), NoLongerAllowed> {
@@ -206,7 +246,8 @@ fn allowed_by(policy: &FlowPolicy, facts: &Facts<'_>) -> Result<(), NoLongerAllo
     if let (None, Some(longest_sec)) = (facts.duration_sec, longest_grant(policy)) {
         return Err(NoLongerAllowed::DurationTooLong { longest_sec });
     }
-    check_time(policy, facts.duration_sec, facts.now).map_err(|reason| match reason {
+    let longest_sec = longest_grant(policy);
+    check_time(policy, longest_sec, facts.duration_sec, facts.now).map_err(|reason| match reason {
         Reason::TooLong { longest_sec } | Reason::ClosedAndTooLong { longest_sec, .. } => {
             NoLongerAllowed::DurationTooLong { longest_sec }
         }

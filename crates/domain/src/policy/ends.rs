@@ -52,10 +52,10 @@ pub fn longest_grant(policy: &FlowPolicy) -> Option<i64> {
     Some(seconds.unwrap_or_else(|| i64::from(minutes) * 60))
 }
 
-/// Whether the flow allows what was asked. What is left out takes the flow's own maximum, so
-/// every flow covers it; what nobody can ask for, none does.
-pub fn covers_duration(policy: &FlowPolicy, asked: Option<i64>) -> bool {
-    match (asked, longest_grant(policy)) {
+/// Whether what was asked is allowed where grants last so long at most. What is left out takes
+/// the longest, so it is always covered; what nobody can ask for never is.
+pub fn covers_duration(longest_sec: Option<i64>, asked: Option<i64>) -> bool {
+    match (asked, longest_sec) {
         (Some(asked), _) if check_duration(asked).is_err() => false,
         (Some(asked), Some(longest)) => asked <= longest,
         _ => true,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::ids::FlowId;
+use crate::{ids::FlowId, policy::floors::Floor};
 
 /// How one entitlement came to its governing flow, or to none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Explanation {
     /// Every other flow, in the order in which flows were given, with the first thing that
     /// stood in its way.
     pub passed_over: Vec<PassedOver>,
+    /// The names of the floors that bind whichever flow governs.
+    pub floors: Vec<String>,
 }
 
 /// The flow that governs.
@@ -63,6 +65,8 @@ pub enum Reason {
     Unbuilt(Vec<&'static str>),
     /// It gives access automatically, not on request.
     NotSelfServe,
+    /// A floor wants what it does not ask for.
+    BelowFloor(Floor),
     /// Its timeframe is closed.
     Closed {
         /// When it opens.
@@ -125,6 +129,7 @@ impl Reason {
             Self::Target => "Target",
             Self::Unbuilt(_) => "Unbuilt",
             Self::NotSelfServe => "NotSelfServe",
+            Self::BelowFloor(_) => "BelowFloor",
             Self::Closed { .. } => "Closed",
             Self::TooLong { .. } => "TooLong",
             Self::ClosedAndTooLong { .. } => "ClosedAndTooLong",
@@ -169,6 +174,11 @@ impl fmt::Display for Reason {
                 write!(f, "it uses what is not enforced yet: {}", members.join(", "))
             }
             Self::NotSelfServe => f.write_str("it gives access automatically, not on request"),
+            Self::BelowFloor(floor) => write!(
+                f,
+                "the floor {} wants an approval, and it asks nobody",
+                floor.quoted_names()
+            ),
             Self::Closed { next_opening } => write!(f, "{}", Opening(*next_opening)),
             Self::TooLong { longest_sec } => {
                 write!(f, "it allows at most {longest_sec} seconds")

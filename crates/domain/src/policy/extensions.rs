@@ -11,11 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     flow::FlowPolicy,
     policy::{
-        deciding::{Facts, NoLongerAllowed, still_allowed},
+        deciding::{Facts, NoLongerAllowed, floor_now, still_allowed},
         ends::closing,
     },
     request::{AccessRequest, RequestState},
 };
+
+/// Less than this is no later end: targets and clocks do not tell them apart.
+const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
 
 /// Whether a request can be prolonged, as far as it can tell by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,12 @@ pub enum NotExtended {
     Exhausted {
         /// How many it allows.
         most: u32,
+    },
+    /// A floor allows no more in all.
+    #[error("a floor allows at most {longest_sec} seconds in all, extensions included; ask again")]
+    Floor {
+        /// The longest, in seconds.
+        longest_sec: i64,
     },
     /// The window closes at the end that there is.
     #[error("its access flow's timeframe closes when this access ends")]
@@ -120,8 +129,17 @@ pub fn later_end(request: &AccessRequest, facts: &Facts<'_>) -> Result<Timestamp
         let closes = closing(facts.now, timeframe).map_err(|_| NotExtended::Timeframe)?;
         later = later.min(closes);
     }
-    // Less than a second is no later end: targets and clocks do not tell them apart.
-    if later.duration_since(end) < SignedDuration::from_secs(1) {
+    if let (Some(longest), Some(began)) = (floor_now(facts).longest_sec, request.decided_at) {
+        let longest_sec = i64::from(longest);
+        let last = began
+            .checked_add(SignedDuration::from_secs(longest_sec))
+            .map_err(|_| NotExtended::PastCalendar)?;
+        later = later.min(last);
+        if later.duration_since(end) < SHORTEST {
+            return Err(NotExtended::Floor { longest_sec });
+        }
+    }
+    if later.duration_since(end) < SHORTEST {
         return Err(NotExtended::Timeframe);
     }
     Ok(later)

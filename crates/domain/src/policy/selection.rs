@@ -4,7 +4,7 @@
 //! flow governs an entitlement, whole, or none does; a flow that is not enforceable in full is
 //! never that one.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
 use jiff::Timestamp;
 
@@ -13,8 +13,9 @@ use crate::{
     ids::{BundleId, FlowId},
     inventory::Entitlement,
     policy::{
-        ends::{covers_duration, longest_grant},
+        ends::{LONGEST_DURATION_SEC, covers_duration, longest_grant},
         explanation::{Advantage, ChosenFlow, Explanation, PassedOver, Reason},
+        floors::Floor,
         grantees::may_ask_for,
         matching::{PersonFacts, meets},
         targets::{Contents, bundle_covers, flow_covers, targets_bundle},
@@ -80,6 +81,17 @@ pub enum Refusal {
         /// When it would be allowed.
         next_opening: Option<Timestamp>,
     },
+    /// A flow would allow it, were it not for a floor.
+    #[error(
+        "the floor {} wants an approval for this, and the access flow \"{flow_name}\" asks nobody",
+        floor.quoted_names()
+    )]
+    BelowFloor {
+        /// What is wanted.
+        floor: Floor,
+        /// The flow.
+        flow_name: String,
+    },
     /// Anything else.
     #[error("no access flow allows this{}", because_unbuilt(unbuilt))]
     NoMatchingFlow {
@@ -104,6 +116,8 @@ pub struct UnbuiltFlow {
 pub struct Selection<'f> {
     /// The governing flow, or why there is none.
     pub outcome: Result<&'f AccessFlow, Refusal>,
+    /// What the floors ask for it.
+    pub floor: Floor,
     /// How it came to that, with everything in it: cut it before a requestor sees it.
     pub explanation: Explanation,
 }
@@ -125,8 +139,17 @@ pub struct Split<'f> {
 pub struct Part<'f> {
     /// The governing flow.
     pub flow: &'f AccessFlow,
+    /// What the floors ask for its entitlements, all together.
+    pub floor: Floor,
     /// Places in the list that was given, ascending, without repetition.
     pub entitlements: Vec<usize>,
+}
+
+impl Part<'_> {
+    /// The governing policy: the flow's, tightened by the floors.
+    pub fn policy(&self) -> Cow<'_, FlowPolicy> {
+        self.floor.tighten(&self.flow.policy)
+    }
 }
 
 /// Finds the flow that governs one entitlement.
@@ -169,8 +192,15 @@ pub fn split<'f>(
         match selection.outcome {
             Err(refusal) => split.refused.push((place, refusal)),
             Ok(flow) => match split.parts.iter_mut().find(|part| part.flow.id == flow.id) {
-                Some(part) => part.entitlements.push(place),
-                None => split.parts.push(Part { flow, entitlements: vec![place] }),
+                Some(part) => {
+                    part.floor = std::mem::take(&mut part.floor).and(selection.floor);
+                    part.entitlements.push(place);
+                }
+                None => split.parts.push(Part {
+                    flow,
+                    floor: selection.floor,
+                    entitlements: vec![place],
+                }),
             },
         }
     }
@@ -196,6 +226,7 @@ impl Split<'_> {
                 ) => Refusal::OutsideTimeframe {
                     next_opening: one.zip(*other).map(|(one, other)| one.max(other)),
                 },
+                (below @ Refusal::BelowFloor { .. }, Refusal::BelowFloor { .. }) => below,
                 _ => return Some(Refusal::NoMatchingFlow { unbuilt: self.unbuilt() }),
             };
         }
@@ -243,9 +274,11 @@ pub fn is_break_glass(policy: &FlowPolicy) -> bool {
     policy.settings.labels.iter().any(|label| label.trim().eq_ignore_ascii_case(BREAK_GLASS))
 }
 
-/// Whether time and duration let the flow govern; the reason if not.
+/// Whether time and duration let the flow govern, whose grants last so long at most; the reason
+/// if not.
 pub(super) fn check_time(
     policy: &FlowPolicy,
+    longest_sec: Option<i64>,
     duration_sec: Option<i64>,
     now: Timestamp,
 ) -> Result<(), Reason> {
@@ -254,8 +287,8 @@ pub(super) fn check_time(
         Ok(window) => Some(window.opens(now)),
         Err(_) => Some(None),
     });
-    let too_long = !covers_duration(policy, duration_sec);
-    let longest_sec = longest_grant(policy).unwrap_or(super::ends::LONGEST_DURATION_SEC);
+    let too_long = !covers_duration(longest_sec, duration_sec);
+    let longest_sec = longest_sec.unwrap_or(LONGEST_DURATION_SEC);
     match closed {
         None if too_long => Err(Reason::TooLong { longest_sec }),
         None => Ok(()),
@@ -272,7 +305,7 @@ struct Standing<'f> {
     /// The first thing in its way that has nothing to do with the entitlement.
     people: Result<(), Reason>,
     unbuilt: Vec<&'static str>,
-    /// What comes after the target in the order of reasons.
+    /// What comes after the target in the order of reasons, where no floor has a say.
     time: Result<(), Reason>,
     known_to_requestor: bool,
 }
@@ -294,7 +327,7 @@ fn stand<'f>(flow: &'f AccessFlow, asking: &Asking<'_>) -> Standing<'f> {
     } else {
         Ok(())
     };
-    let time = check_time(policy, asking.duration_sec, asking.now);
+    let time = check_time(policy, longest_grant(policy), asking.duration_sec, asking.now);
     Standing { flow, people, unbuilt, time, known_to_requestor }
 }
 
@@ -303,6 +336,7 @@ fn judge(
     standing: &Standing<'_>,
     asking: &Asking<'_>,
     entitlement: &Entitlement,
+    floor: &Floor,
 ) -> Result<(), Reason> {
     standing.people.clone()?;
     let policy = &standing.flow.policy;
@@ -320,7 +354,13 @@ fn judge(
     if policy.trigger != FlowTrigger::SelfServe {
         return Err(Reason::NotSelfServe);
     }
-    standing.time.clone()
+    if floor.bars(policy) {
+        return Err(Reason::BelowFloor(floor.clone()));
+    }
+    if floor.longest_sec.is_none() {
+        return standing.time.clone();
+    }
+    check_time(policy, floor.longest_grant(policy), asking.duration_sec, asking.now)
 }
 
 fn choose<'f>(
@@ -328,20 +368,22 @@ fn choose<'f>(
     asking: &Asking<'_>,
     entitlement: &Entitlement,
 ) -> Selection<'f> {
-    let verdicts: Vec<(&Standing<'f>, Result<(), Reason>)> =
-        standings.iter().map(|standing| (standing, judge(standing, asking, entitlement))).collect();
+    let floor = asking.contents.floor_on(entitlement);
+    let judged = |standing| (standing, judge(standing, asking, entitlement, &floor));
+    let verdicts: Vec<(&Standing<'f>, Result<(), Reason>)> = standings.iter().map(judged).collect();
+    let rank = |one: &AccessFlow, other: &AccessFlow| rank(one, other, &floor, asking.preference);
     let chosen = verdicts
         .iter()
         .filter(|(_, verdict)| verdict.is_ok())
         .map(|(standing, _)| standing.flow)
-        .min_by(|one, other| rank(one, other, asking.preference).0);
+        .min_by(|one, other| rank(one, other).0);
     let outcome = chosen.ok_or_else(|| refuse(&verdicts));
     let passed_over = verdicts
         .into_iter()
         .filter(|(standing, _)| chosen.is_none_or(|chosen| chosen.id != standing.flow.id))
         .map(|(standing, verdict)| {
             let outranked = || {
-                let advantage = chosen.map(|chosen| rank(chosen, standing.flow, asking.preference));
+                let advantage = chosen.map(|chosen| rank(chosen, standing.flow));
                 Reason::Outranked(advantage.map_or(Advantage::Older, |(_, advantage)| advantage))
             };
             PassedOver {
@@ -356,20 +398,27 @@ fn choose<'f>(
         flow_id: flow.id.clone(),
         flow_name: flow.name.clone(),
         needs_approval: flow.policy.approver_policy.is_some(),
-        longest_sec: longest_grant(&flow.policy),
+        longest_sec: floor.longest_grant(&flow.policy),
     });
-    Selection { outcome, explanation: Explanation { chosen, passed_over } }
+    let floors = floor.names.iter().cloned().collect();
+    Selection { outcome, floor, explanation: Explanation { chosen, passed_over, floors } }
 }
 
-/// Which flow comes first (`Less` is first), and what decided between them. Total: ids differ.
-fn rank(one: &AccessFlow, other: &AccessFlow, preference: Preference) -> (Ordering, Advantage) {
+/// Which flow comes first (`Less` is first) above this floor, and what decided between them.
+/// Total: ids differ.
+fn rank(
+    one: &AccessFlow,
+    other: &AccessFlow,
+    floor: &Floor,
+    preference: Preference,
+) -> (Ordering, Advantage) {
     let strict = preference == Preference::Strictest;
     let pick = |ordering: Ordering, mild: Advantage, stern: Advantage| {
         if strict { (ordering.reverse(), stern) } else { (ordering, mild) }
     };
     let approval = |flow: &AccessFlow| flow.policy.approver_policy.is_some();
-    let factor = |flow: &AccessFlow| flow.policy.settings.require_mfa;
-    let longest = |flow: &AccessFlow| longest_grant(&flow.policy).unwrap_or(i64::MAX);
+    let factor = |flow: &AccessFlow| floor.needs_second_factor(&flow.policy);
+    let longest = |flow: &AccessFlow| floor.longest_grant(&flow.policy).unwrap_or(i64::MAX);
     let by_approval = approval(one).cmp(&approval(other));
     let by_factor = factor(one).cmp(&factor(other));
     let by_length = longest(other).cmp(&longest(one));
@@ -406,6 +455,16 @@ fn refuse(verdicts: &[(&Standing<'_>, Result<(), Reason>)]) -> Refusal {
     let next_opening = openings.min();
     if closed {
         return Refusal::OutsideTimeframe { next_opening };
+    }
+    let below = verdicts.iter().find_map(|(standing, verdict)| match verdict {
+        Err(Reason::BelowFloor(floor)) => Some(Refusal::BelowFloor {
+            floor: floor.clone(),
+            flow_name: standing.flow.name.clone(),
+        }),
+        _ => None,
+    });
+    if let Some(below) = below {
+        return below;
     }
     let unbuilt = verdicts.iter().filter_map(|(standing, verdict)| match verdict {
         Err(Reason::Unbuilt(members)) => Some(UnbuiltFlow {

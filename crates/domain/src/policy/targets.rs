@@ -9,19 +9,23 @@ use crate::{
     },
     ids::{AccessScopeId, BundleId},
     inventory::{Entitlement, Resource, ResourceStatus},
+    policy::floors::Floor,
 };
 
-/// What bundles and access scopes hold, as it was read in the transaction that decides. What is
-/// not known holds nothing.
+/// What bundles and access scopes hold and what floors ask for, as it was read in the transaction
+/// that decides. What is not known holds nothing.
 pub trait Contents: fmt::Debug {
     /// The targets of a bundle.
     fn bundle(&self, id: &BundleId) -> Option<&[BundleTarget]>;
 
     /// Whether the query of an access scope selects the entitlement, by the plain evaluator.
     fn scope_selects(&self, id: &AccessScopeId, entitlement: &Entitlement) -> bool;
+
+    /// What the floors ask for this entitlement, whatever its flow says.
+    fn floor_on(&self, entitlement: &Entitlement) -> Floor;
 }
 
-/// No bundles and no access scopes.
+/// No bundles, no access scopes and no floors.
 #[derive(Debug, Clone, Copy)]
 pub struct NoContents;
 
@@ -32,6 +36,10 @@ impl Contents for NoContents {
 
     fn scope_selects(&self, _: &AccessScopeId, _: &Entitlement) -> bool {
         false
+    }
+
+    fn floor_on(&self, _: &Entitlement) -> Floor {
+        Floor::default()
     }
 }
 

@@ -16,7 +16,7 @@ use latchkey_domain::{
     },
     inventory::{Entitlement, Permission, Resource, ResourceStatus},
     people::{AttributeValue, Group, PersonAttribute, User, UserStatus},
-    policy::{matching::PersonFacts, programs::ProgramAnswer, targets::Contents},
+    policy::{floors::Floor, matching::PersonFacts, programs::ProgramAnswer, targets::Contents},
     request::{AccessRequest, Approval, Decision, RequestState, RequestUnit, UnitState},
 };
 
@@ -241,11 +241,12 @@ pub struct Held {
     pub bundle: BundleId,
     pub targets: Vec<BundleTarget>,
     pub scope: Option<(&'static str, &'static str)>,
+    pub floor: Floor,
 }
 
 impl Held {
     pub fn bundle(name: &str, targets: Vec<BundleTarget>) -> Self {
-        Self { bundle: BundleId::new(name), targets, scope: None }
+        Self { bundle: BundleId::new(name), targets, scope: None, floor: Floor::default() }
     }
 }
 
@@ -260,6 +261,10 @@ impl Contents for Held {
                 && entitlement.resource.name == table
                 && entitlement.permission.name == "READ_ONLY"
         })
+    }
+
+    fn floor_on(&self, _: &Entitlement) -> Floor {
+        self.floor.clone()
     }
 }
 

@@ -15,6 +15,7 @@ mod deciding;
 mod digest;
 mod ends;
 mod extensions;
+mod floors;
 mod form;
 mod grantees;
 mod matching;

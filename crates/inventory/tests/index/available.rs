@@ -3,7 +3,10 @@
 use latchkey_domain::{
     ids::{IntegrationId, ResourceId},
     inventory::{Entitlement, Resource},
-    policy::{selection::is_usable_by, targets::flow_covers},
+    policy::{
+        selection::is_usable_by,
+        targets::{Contents, flow_covers},
+    },
 };
 use latchkey_inventory::{Filter, Rules, Snapshot, TextFilter};
 use proptest::prelude::*;
@@ -83,6 +86,7 @@ pub fn check(
                 && rules.flows.iter().any(|flow| {
                     is_usable_by(flow, requestor.facts(), grantee.facts())
                         && flow_covers(&flow.policy, &plain, entitlement)
+                        && !plain.floor_on(entitlement).bars(&flow.policy)
                 })
         });
         let flows = snapshot.policy().flows_for(requestor.facts(), grantee.facts());

@@ -8,7 +8,7 @@ use latchkey_domain::{
     inventory::Entitlement,
     policy::{
         selection::is_usable_by,
-        targets::{flow_covers, gives_through},
+        targets::{Contents, flow_covers, gives_through},
     },
 };
 use latchkey_inventory::{EntitlementRef, Rules, Snapshot};
@@ -36,6 +36,7 @@ fn plainly(
 ) -> Vec<FlowId> {
     let gives = |flow: &&AccessFlow| {
         is_usable_by(flow, requestor.facts(), grantee.facts())
+            && !plain.floor_on(entitlement).bars(&flow.policy)
             && match through {
                 None => flow_covers(&flow.policy, plain, entitlement),
                 Some(bundle) => gives_through(&flow.policy, bundle, plain, entitlement),

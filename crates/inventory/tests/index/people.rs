@@ -7,15 +7,20 @@ use latchkey_aql::{Query, Subject};
 use latchkey_domain::{
     bundle::{Bundle, BundleTarget},
     flow::{
-        AccessFlow, Condition, ConditionSet, FlowPolicy, FlowSettings, FlowTarget, FlowTrigger,
-        LegacyPolicy, LogicalOperator, MatchOperator, RequestFor, RequestScope,
+        AccessFlow, ApprovalMode, ApproverPolicy, Condition, ConditionSet, FlowPolicy,
+        FlowSettings, FlowTarget, FlowTrigger, LegacyPolicy, LogicalOperator, MatchOperator,
+        RequestFor, RequestScope,
     },
     ids::{AccessScopeId, AttributeValueId, BundleId, FlowId, GroupId, IntegrationId, UserId},
     inventory::Entitlement,
     people::{AttributeValue, Group, PersonAttribute, User, UserStatus},
-    policy::{matching::PersonFacts, targets},
+    policy::{
+        floors::{Floor, FloorRule},
+        matching::PersonFacts,
+        targets,
+    },
 };
-use latchkey_inventory::{Directory, Rules};
+use latchkey_inventory::{Directory, Floors, Rules};
 use proptest::prelude::*;
 
 use crate::random::{Inventory, bundle_target, query, scope_id, target};
@@ -187,11 +192,15 @@ fn request_for() -> impl Strategy<Value = Option<RequestFor>> {
 
 fn flow(id: usize) -> impl Strategy<Value = AccessFlow> {
     let targets = prop::collection::vec(flow_target(), 1..4);
-    let switches =
-        (prop::bool::weighted(0.9), prop::bool::weighted(0.9), prop::bool::weighted(0.1));
+    let switches = (
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.1),
+        any::<bool>(),
+    );
     (conditions(), request_for(), any::<bool>(), targets, switches).prop_map(
         move |(requestors, request_for, request_for_others, access_targets, switches)| {
-            let (active, self_serve, require_mfa) = switches;
+            let (active, self_serve, require_mfa, needs_approval) = switches;
             AccessFlow {
                 id: FlowId::new(format!("f{id}")),
                 name: format!("flow {id}"),
@@ -207,7 +216,7 @@ fn flow(id: usize) -> impl Strategy<Value = AccessFlow> {
                     request_for,
                     request_for_others,
                     access_targets,
-                    approver_policy: None,
+                    approver_policy: approvers(needs_approval),
                     escalation_policy: None,
                     grant_duration_in_min: None,
                     timeframe: None,
@@ -231,6 +240,11 @@ fn flow(id: usize) -> impl Strategy<Value = AccessFlow> {
     )
 }
 
+fn approvers(needed: bool) -> Option<ApproverPolicy> {
+    needed
+        .then(|| ApproverPolicy { approval_mode: ApprovalMode::AnyOf, approver_groups: Vec::new() })
+}
+
 fn bundle(id: u32) -> impl Strategy<Value = Bundle> {
     prop::collection::vec(bundle_target(), 0..4).prop_map(move |targets| Bundle {
         id: BundleId::new(format!("b{id}")),
@@ -242,16 +256,35 @@ fn bundle(id: u32) -> impl Strategy<Value = Bundle> {
     })
 }
 
+/// Up to two floors; now and then one whose query cannot be read.
+fn floors() -> impl Strategy<Value = Floors> {
+    let text = prop_oneof![
+        9 => query().prop_map(|query| query.to_string()),
+        1 => Just("resource_type like".to_owned()),
+    ];
+    let rule = (text, any::<bool>(), any::<bool>(), prop::option::of(1..9000u32)).prop_map(
+        |(query, approval, mfa, longest_sec)| FloorRule {
+            name: "floor".to_owned(),
+            query,
+            approval,
+            mfa,
+            longest_sec,
+        },
+    );
+    prop::collection::vec(rule, 0..3).prop_map(Floors::new)
+}
+
 /// Any flows, with two bundles of the three and three access scopes of the four that they name.
 pub fn rules() -> impl Strategy<Value = Rules> {
     let flows = (1..8usize).prop_flat_map(|count| (0..count).map(flow).collect::<Vec<_>>());
-    (flows, bundle(0), bundle(1), query(), query(), query()).prop_map(|(flows, a, b, x, y, z)| {
+    let scopes = (query(), query(), query());
+    (flows, bundle(0), bundle(1), scopes, floors()).prop_map(|(flows, a, b, (x, y, z), floors)| {
         let access_scopes = vec![
             (AccessScopeId::new("s0"), x),
             (AccessScopeId::new("s1"), y),
             (AccessScopeId::new("s2"), z),
         ];
-        Rules { flows, bundles: vec![a, b], access_scopes }
+        Rules { flows, bundles: vec![a, b], access_scopes, floors }
     })
 }
 
@@ -278,5 +311,10 @@ impl targets::Contents for Plain<'_> {
         let integration_name = self.inventory.name(&entitlement.resource.integration_id);
         self.query(id)
             .is_some_and(|query| query.selects(&Subject { entitlement, integration_name }))
+    }
+
+    fn floor_on(&self, entitlement: &Entitlement) -> Floor {
+        let integration_name = self.inventory.name(&entitlement.resource.integration_id);
+        self.rules.floors.on(&Subject { entitlement, integration_name })
     }
 }

@@ -15,7 +15,7 @@ use latchkey_domain::ids::FlowId;
 use self::wire::{AccessFlow, AccessFlowInput};
 use crate::{
     ApiState,
-    body::{Body, Done, Reply},
+    body::{Body, Done, Reply, Warned},
     caller::{ManageFlows, May, ReadFlows},
     documentation::{conflicts, described},
     error::ApiError,
@@ -70,9 +70,11 @@ async fn create(
     State(app): State<App>,
     May(actor, ..): May<ManageFlows>,
     Body(input): Body<AccessFlowInput>,
-) -> Result<Reply<AccessFlow>, ApiError> {
+) -> Result<Warned<AccessFlow>, ApiError> {
     let command = input::command(input)?;
-    Ok(Reply(flows::create_flow(&app, &actor, command).await?.into()))
+    let saved = flows::create_flow(&app, &actor, command).await?;
+    let warnings = flows::warnings_about(&app, &saved.flow.id).await;
+    Ok(Warned(saved.into(), warnings))
 }
 
 async fn read(
@@ -88,9 +90,11 @@ async fn replace(
     May(actor, ..): May<ManageFlows>,
     Id(id): Id,
     Body(input): Body<AccessFlowInput>,
-) -> Result<Reply<AccessFlow>, ApiError> {
+) -> Result<Warned<AccessFlow>, ApiError> {
     let command = input::command(input)?;
-    Ok(Reply(flows::update_flow(&app, &actor, &FlowId::new(id), command).await?.into()))
+    let saved = flows::update_flow(&app, &actor, &FlowId::new(id), command).await?;
+    let warnings = flows::warnings_about(&app, &saved.flow.id).await;
+    Ok(Warned(saved.into(), warnings))
 }
 
 async fn remove(

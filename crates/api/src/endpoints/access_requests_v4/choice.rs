@@ -36,7 +36,7 @@ pub struct PassedOver {
     pub flow_name: String,
     /// The first thing that stood in its way, for programs: `Inactive`, `PersonDisabled`,
     /// `Requestor`, `Grantee`, `BreakGlassNotAsked`, `NotThisBundle`, `Target`, `Unbuilt`,
-    /// `NotSelfServe`, `Closed`, `TooLong`, `ClosedAndTooLong` or `Outranked`.
+    /// `NotSelfServe`, `BelowFloor`, `Closed`, `TooLong`, `ClosedAndTooLong` or `Outranked`.
     pub code: &'static str,
     /// The same in words.
     pub reason: String,
@@ -74,7 +74,9 @@ impl From<Refused> for Refusal {
                 ("DurationTooLong", Some(longest_sec), None)
             }
             Refused::OutsideTimeframe { next_opening } => ("OutsideTimeframe", None, next_opening),
-            Refused::NoMatchingFlow { .. } => ("NoMatchingFlow", None, None),
+            Refused::NoMatchingFlow { .. } | Refused::BelowFloor { .. } => {
+                ("NoMatchingFlow", None, None)
+            }
         };
         Self {
             code,
@@ -116,8 +118,23 @@ impl From<LaterTier> for LaterApprovers {
     }
 }
 
-/// The chosen flow's name, and those that were passed over.
-pub(crate) fn taken_apart(explanation: Explanation) -> (Option<String>, Vec<PassedOver>) {
-    let chosen = explanation.chosen.map(|flow| flow.flow_name);
-    (chosen, explanation.passed_over.into_iter().map(PassedOver::from).collect())
+/// How an entitlement came to its flow.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// The chosen flow's name.
+    pub(crate) flow_name: Option<String>,
+    /// Those that were passed over.
+    pub(crate) passed_over: Vec<PassedOver>,
+    /// The names of the floors that bind it.
+    pub(crate) floors: Vec<String>,
+}
+
+impl From<Explanation> for Chosen {
+    fn from(explanation: Explanation) -> Self {
+        Self {
+            flow_name: explanation.chosen.map(|flow| flow.flow_name),
+            passed_over: explanation.passed_over.into_iter().map(PassedOver::from).collect(),
+            floors: explanation.floors,
+        }
+    }
 }

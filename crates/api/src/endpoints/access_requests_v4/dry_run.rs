@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    choice::{LaterApprovers, OpenTimeframe, PassedOver, Refusal, taken_apart},
+    choice::{Chosen, LaterApprovers, OpenTimeframe, PassedOver, Refusal},
     wire::AccessRequestCreate,
 };
 use crate::{
@@ -90,6 +90,8 @@ struct Explanation {
     refusal: Option<Refusal>,
     /// Other flows, each with the first thing that stood in its way.
     passed_over: Vec<PassedOver>,
+    /// The names of the floors that bind whichever flow governs.
+    floors: Vec<String>,
 }
 
 impl From<requests::DryRun> for DryRun {
@@ -100,9 +102,9 @@ impl From<requests::DryRun> for DryRun {
         let refused = run.refused;
         let explained = run.explanations.into_iter().enumerate().map(|(place, explanation)| {
             let refusal = refused.iter().find(|(at, _)| *at == place);
-            let (flow_name, passed_over) = taken_apart(explanation);
+            let Chosen { flow_name, passed_over, floors } = explanation.into();
             let refusal = refusal.map(|(_, refusal)| refusal.clone().into());
-            Explanation { flow_name, refusal, passed_over }
+            Explanation { flow_name, refusal, passed_over, floors }
         });
         Self {
             requests: run.parts.into_iter().map(WouldBeRequest::from).collect(),

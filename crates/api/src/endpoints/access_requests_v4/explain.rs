@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    choice::{LaterApprovers, OpenTimeframe, PassedOver, Refusal, taken_apart},
+    choice::{Chosen, LaterApprovers, OpenTimeframe, PassedOver, Refusal},
     wire::RequestEntitlement,
 };
 use crate::{
@@ -107,6 +107,8 @@ struct Choice {
     /// Other flows, each with the first thing that stands in its way. Whoever is no viewer sees
     /// them only of their own requests, and only those whose requestor conditions they meet.
     passed_over: Vec<PassedOver>,
+    /// The names of the floors that bind whichever flow governs.
+    floors: Vec<String>,
 }
 
 /// How a request stands with its approvers.
@@ -180,13 +182,15 @@ impl From<RequestExplained> for Explanation {
 impl From<EntitlementExplained> for Choice {
     fn from(explained: EntitlementExplained) -> Self {
         let gone = explained.explanation.is_none();
-        let (flow_name, passed_over) = explained.explanation.map(taken_apart).unwrap_or_default();
+        let chosen = explained.explanation.map(Chosen::from).unwrap_or_default();
+        let Chosen { flow_name, passed_over, floors } = chosen;
         Self {
             entitlement: RequestEntitlement::from(explained.unit),
             gone,
             flow_name,
             refusal: explained.refusal.map(Into::into),
             passed_over,
+            floors,
         }
     }
 }
