@@ -56,6 +56,7 @@ uses! {
     ReadConnectors ManageConnectors
     ReadIntegrations ManageIntegrations RefreshIntegration ReadInventory SetUserTags
     ReadAvailableAccess RequestAccess DryRunRequest
+    ReadEmergencies ReviewEmergency
     ReadActivity ReadAnyRequest RequestForUser RevokeAnyRequest ForceDecision ReadSelectable
     ReadAnyAccessDetails ResetAnyCredentials
     ReadReports ManageReports RunReports

@@ -170,6 +170,10 @@ operations! {
     ResetAnyCredentials: Admin, POLICY, Admin;
     /// End anybody's access.
     RevokeAnyRequest: Admin, POLICY, Admin;
+    /// List uses of flows for emergencies, and what was found about them.
+    ReadEmergencies: Admin, ANY_ROLE, Read;
+    /// Write down what was found about an emergency.
+    ReviewEmergency: Admin, POLICY, Admin;
     /// Decide in place of the approvers.
     ForceDecision: Admin, ADMIN, Decide;
 

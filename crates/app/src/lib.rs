@@ -33,6 +33,7 @@ pub mod connector_protocol;
 pub mod connectors;
 mod contents;
 pub mod crash_points;
+pub mod emergencies;
 pub mod error;
 pub mod explain;
 pub mod flows;

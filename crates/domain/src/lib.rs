@@ -9,6 +9,7 @@ pub mod activity;
 pub mod audit;
 pub mod bundle;
 pub mod clock;
+pub mod emergency;
 pub mod faults;
 pub mod flow;
 pub mod form;

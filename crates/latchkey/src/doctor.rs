@@ -8,6 +8,7 @@ use latchkey_app::{
     Actor, App, AppError, PageRequest, audit,
     config::LOCAL_CONNECTOR,
     connectors::{self, ConnectorStatus, ConnectorView},
+    emergencies,
     integrations::{self, IntegrationsQuery},
     notifications, reconcile,
 };
@@ -167,6 +168,18 @@ async fn look_inside(
     }
     if let Err(error) = check_notifications(findings, app, settled).await? {
         return Ok(Err(error));
+    }
+    match emergencies::count_unreviewed(app, &Actor::command_line()).await {
+        Ok(0) => {}
+        Ok(count) => findings.say(
+            Verdict::Advice,
+            "emergencies",
+            &format!(
+                "{count} emergencies wait for somebody to look at them: see \
+                 GET /api/admin/v1/emergencies?reviewed=false."
+            ),
+        )?,
+        Err(error) => return Ok(Err(error)),
     }
     check_connectors(findings, app, settled).await
 }

@@ -15,6 +15,7 @@ mod audit_verify;
 mod bundles;
 mod connectors;
 mod credentials;
+mod emergencies;
 mod error;
 mod flows;
 mod groups;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     caller::Caller,
-    installation::{Installation, ask, credentials, flow_body, revoke},
+    installation::{Installation, ask, credentials, entitlement, flow_body, revoke},
     process,
     shop::Shop,
 };
@@ -229,6 +229,55 @@ async fn change_by_older_paths(
     auditor.call(admin, Method::DELETE, attributes, "", Some(body)).await;
 }
 
+/// What there is to do with groups.
+async fn change_groups(auditor: &mut Auditor<'_>, admin: &Caller) {
+    let groups = "/api/admin/v1/groups";
+    let body = json!({ "name": "Engineers", "members_emails": ["rita@example.com"] });
+    let group = auditor.call(admin, Method::POST, groups, "", Some(body)).await;
+    let group = group["id"].as_str().unwrap().to_owned();
+    let one = "/api/admin/v1/groups/{id}";
+    let name = "/api/admin/v1/groups/{id}/name";
+    auditor.call(admin, Method::PUT, name, &group, Some(json!({ "name": "Makers" }))).await;
+    let members = "/api/admin/v1/groups/{id}/members";
+    let body = json!({ "members_emails": ["otto@example.com"] });
+    auditor.call(admin, Method::PUT, members, &group, Some(body)).await;
+    for method in [Method::PUT, Method::DELETE] {
+        let template = "/api/admin/v1/groups/{id}/members/{email}";
+        let before = records(auditor.installation);
+        let path = template.replace("{id}", &group).replace("{email}", "rita@example.com");
+        let (status, answer) = admin.call(method.clone(), &path, None).await;
+        assert_eq!(status, 204, "{answer}");
+        assert!(records(auditor.installation) > before, "{method} {template} left no audit record");
+        auditor.seen.push(format!("{method} {template}"));
+    }
+    auditor.call(admin, Method::DELETE, one, &group, None).await;
+}
+
+/// Rita names an emergency, and an Admin looks at it afterwards.
+async fn review_an_emergency(
+    auditor: &mut Auditor<'_>,
+    admin: &Caller,
+    rita: &Caller,
+    integration: &str,
+) {
+    let mut glass = flow_body("glass", integration, None);
+    glass["settings"]["labels"] = json!(["break-glass"]);
+    admin.post("/api/admin/v2/access-flows", &glass).await;
+    let body = json!({
+        "entitlements": [entitlement(rita, "orders", "READ_ONLY").await],
+        "justification": "checkout is down",
+        "custom_fields": { "break_glass": "true" },
+    });
+    let made = rita.post("/api/user/v4/access-requests", &body).await;
+    let request = made[0]["id"].as_str().unwrap().to_owned();
+    rita.wait_for_status(&request, "Active").await;
+    revoke(rita, &request).await;
+    rita.wait_for_status(&request, "Revoked").await;
+    let review = "/api/admin/v1/emergencies/{id}/review";
+    let found = json!({ "finding": "justified", "note": "it was one" });
+    auditor.call(admin, Method::POST, review, &request, Some(found)).await;
+}
+
 #[tokio::test]
 async fn every_operation_that_changes_something_leaves_an_audit_record() {
     let mut installation = Installation::create(DatabaseKind::Sqlite).await;
@@ -239,27 +288,7 @@ async fn every_operation_that_changes_something_leaves_an_audit_record() {
     let admin = installation.admin.clone();
     let mut auditor = Auditor { installation: &installation, seen: Vec::new() };
 
-    // Groups.
-    let groups = "/api/admin/v1/groups";
-    let body = json!({ "name": "Engineers", "members_emails": ["rita@example.com"] });
-    let group = auditor.call(&admin, Method::POST, groups, "", Some(body)).await;
-    let group = group["id"].as_str().unwrap().to_owned();
-    let one = "/api/admin/v1/groups/{id}";
-    let name = "/api/admin/v1/groups/{id}/name";
-    auditor.call(&admin, Method::PUT, name, &group, Some(json!({ "name": "Makers" }))).await;
-    let members = "/api/admin/v1/groups/{id}/members";
-    let body = json!({ "members_emails": ["otto@example.com"] });
-    auditor.call(&admin, Method::PUT, members, &group, Some(body)).await;
-    for method in [Method::PUT, Method::DELETE] {
-        let template = "/api/admin/v1/groups/{id}/members/{email}";
-        let before = records(&installation);
-        let path = template.replace("{id}", &group).replace("{email}", "rita@example.com");
-        let (status, answer) = admin.call(method.clone(), &path, None).await;
-        assert_eq!(status, 204, "{answer}");
-        assert!(records(&installation) > before, "{method} {template} left no audit record");
-        auditor.seen.push(format!("{method} {template}"));
-    }
-    auditor.call(&admin, Method::DELETE, one, &group, None).await;
+    change_groups(&mut auditor, &admin).await;
 
     // Reports.
     let reports = "/api/admin/v1/activity-reports";
@@ -335,6 +364,7 @@ async fn every_operation_that_changes_something_leaves_an_audit_record() {
     auditor.call(&rita, Method::POST, end, &request, None).await;
     let request = ask(&rita, "orders", "READ_ONLY", None).await;
     revoke(&rita, &request).await;
+    review_an_emergency(&mut auditor, &admin, &rita, &integration).await;
 
     let mut forgotten = Vec::new();
     for operation in operations(&admin).await {

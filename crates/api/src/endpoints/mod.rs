@@ -25,6 +25,7 @@ mod connector_protocol;
 mod connectors_v2;
 mod connectors_v3;
 mod delegated_access_requests_v1;
+mod emergencies_v1;
 mod explain_v1;
 pub(crate) mod groups_v1;
 mod identities_v2;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         access_requests_v3::routes(),
         access_requests_admin_v1::routes(),
         delegated_access_requests_v1::routes(),
+        emergencies_v1::routes(),
         explain_v1::routes(),
         what_if_v1::routes(),
         automatic_flows_v1::routes(),

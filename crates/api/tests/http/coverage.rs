@@ -182,6 +182,7 @@ async fn every_change_leaves_an_audit_record() {
     let path = format!("/api/admin/v2/access-flows/{}", id_of(readers));
     ground.put(admin, &path, flow("readers", "ana", None)).await.ok();
     ground.delete(admin, &path).await.done();
+    review_an_emergency(&story).await;
 
     let audited = ground.audited.lock().unwrap().clone();
     let silent: BTreeSet<String> = Operation::all()
@@ -208,6 +209,23 @@ async fn change_in_the_office(story: &Story) {
     let body = json!({"request_ids": [filed]});
     ground.post(admin, "/api/v3/access-requests-bulk/revoke", body).await.ok();
     ground.work(connector).await;
+}
+
+async fn review_an_emergency(story: &Story) {
+    let Story { ground, connector, ana, .. } = story;
+    let mut glass = flow("glass", "ana", None);
+    glass["settings"]["labels"] = json!(["break-glass"]);
+    ground.post(&ground.admin, "/api/admin/v2/access-flows", glass).await.ok();
+    let mut body = story.body("orders").await;
+    body["custom_fields"] = json!({"break_glass": "true"});
+    body["justification"] = json!("checkout is down");
+    let asked = ground.post(ana, "/api/user/v4/access-requests", body).await.ok()[0].clone();
+    ground.work(connector).await;
+    story.act(ana, &asked, "revoke", json!({})).await.ok();
+    ground.work(connector).await;
+    let path = format!("/api/admin/v1/emergencies/{}/review", id_of(&asked));
+    let found = json!({"finding": "justified", "note": "it was one"});
+    ground.post(&ground.admin, &path, found).await.ok();
 }
 
 async fn change_policy(ground: &Ground) {

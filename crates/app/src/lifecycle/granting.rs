@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
     audit::AuditActor,
-    policy::ends::fix_end,
+    policy::{automatic::is_automatic, ends::fix_end, selection::is_break_glass},
     request::{AccessRequest, RequestState, RequestUnit, UnitState},
     settings::SettingSpec,
 };
@@ -42,6 +42,10 @@ pub(crate) async fn begin_granting(
         json!({ "ends_at": request.ends_at, "duration_sec": request.duration_sec }),
     )
     .await?;
+
+    if is_break_glass(&request.flow_policy) && !is_automatic(&request.flow_policy) {
+        tx.insert_emergency(&request.id).await?;
+    }
 
     let mut integrations: Vec<_> = units.iter().map(|unit| unit.integration_id.clone()).collect();
     integrations.sort();

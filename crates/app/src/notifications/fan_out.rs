@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::AppError,
     lifecycle::Because,
-    requests::{RequestView, approvers_of, newly_asked, read_view},
+    requests::{RequestView, approvers_of, newly_asked, people_who_own, read_view},
 };
 
 /// Queues what follows from `message` and forgets it. Without `with_mail` nobody is mailed.
@@ -86,7 +86,15 @@ async fn mail(tx: &mut Tx, change: &StateChange, seen: &RequestView) -> Result<(
         return Ok(());
     }
     if change.to == Granting && is_break_glass(&request.flow_policy) {
-        tell_admins(tx, seen).await?;
+        let watching = watching(tx, seen).await?;
+        tell_others(tx, seen, About::BreakGlass, &watching).await?;
+    }
+    if matches!(change.to, Revoked | Failed)
+        && let Some(emergency) = tx.find_emergency(&request.id).await?
+        && emergency.review.is_none()
+    {
+        let admins = admins(tx).await?;
+        tell_others(tx, seen, About::ToReview, &admins).await?;
     }
     if change.to == Active {
         plan_reminder(tx, request).await?;
@@ -97,11 +105,27 @@ async fn mail(tx: &mut Tx, change: &StateChange, seen: &RequestView) -> Result<(
     Ok(())
 }
 
-/// Tells the Admins that somebody has broken the glass: all but who did, or did it for whom.
-async fn tell_admins(tx: &mut Tx, seen: &RequestView) -> Result<(), AppError> {
-    for admin in admins(tx).await? {
-        if admin.id != seen.requestor.id && admin.id != seen.grantee.id {
-            tell(tx, seen, About::BreakGlass, &admin).await?;
+/// Who watches over emergencies: every Admin, and the owners of what is asked for.
+async fn watching(tx: &mut Tx, seen: &RequestView) -> Result<Vec<User>, AppError> {
+    let mut people = admins(tx).await?;
+    for owner in people_who_own(tx, &seen.units).await? {
+        if people.iter().all(|known| known.id != owner.id) {
+            people.push(owner);
+        }
+    }
+    Ok(people)
+}
+
+/// Tells people about an emergency: all but who named it, and for whom.
+async fn tell_others(
+    tx: &mut Tx,
+    seen: &RequestView,
+    about: About,
+    people: &[User],
+) -> Result<(), AppError> {
+    for person in people {
+        if person.id != seen.requestor.id && person.id != seen.grantee.id {
+            tell(tx, seen, about, person).await?;
         }
     }
     Ok(())

@@ -112,6 +112,14 @@ pub(super) fn about_request(
             .facts(asked)
             .facts([("Ends", end)])
             .link("Look at it", page),
+        About::ToReview => Letter::new(&format!("{number}: an emergency waits to be looked at"))
+            .text(
+                "Access that was given as an emergency has ended. Somebody who did not ask for it \
+                 looks at what it was used for, and writes down what they found.",
+            )
+            .facts(asked)
+            .facts([("Ended", request.ended_at.map(instant).unwrap_or_default())])
+            .link("Look at it", page),
     }
 }
 

@@ -75,8 +75,10 @@ enum About {
     Ended,
     /// Access could not be put in place.
     Failed,
-    /// It is given by a flow for emergencies; to the Admins.
+    /// It is given by a flow for emergencies; to the Admins and to the owners.
     BreakGlass,
+    /// An emergency is over, and nobody has looked at it; to the Admins.
+    ToReview,
 }
 
 /// The payload of [`MAIL_ABOUT_REQUEST`].

@@ -13,12 +13,12 @@ use latchkey_domain::{
         matching::{GROUP, MANAGER, OWNER, USER, WEBHOOK},
         owners::Owners,
     },
-    request::AccessRequest,
+    request::{AccessRequest, RequestUnit},
 };
 use latchkey_store::{PageQuery, Tx, UserFilter};
 
 use super::{
-    owners::owners_of,
+    owners::{every_owner_of_units, owners_of},
     people::{People, Person, find_person},
     programs::{AskedProgram, Heard, ProgramSaid},
 };
@@ -94,6 +94,19 @@ pub(crate) async fn approvers_of(
     Ok(people_to_ask(tx, &request.flow_policy, told, parties, &owners, Heard::NOTHING)
         .await?
         .people)
+}
+
+/// The people who own what these units are about, as far as it is written down who does.
+pub(crate) async fn people_who_own(
+    tx: &mut Tx,
+    units: &[RequestUnit],
+) -> Result<Vec<User>, AppError> {
+    let owners = every_owner_of_units(tx, units).await?;
+    let ids = candidates(tx, owners.rules()).await?;
+    let people = People::read(tx, &ids).await?;
+    let owning = ids.iter().filter_map(|id| people.find(id));
+    let owning = owning.filter(|person| owners.include(person.facts()));
+    Ok(owning.map(|person| person.user.clone()).collect())
 }
 
 /// Those of them who had no say before the later ones of its tiers were told.

@@ -21,7 +21,7 @@ mod seen_again;
 mod view;
 mod waiting;
 
-pub(crate) use approvers::{approvers_of, newly_asked};
+pub(crate) use approvers::{approvers_of, newly_asked, people_who_own};
 pub(crate) use automatic::follow_for_person;
 pub use deciding::{approve_request, force_approve_request, reject_request};
 pub(crate) use escalating::escalate;

@@ -57,6 +57,14 @@ pub(super) async fn owners_of_units(
     Ok(Known::of(tx, units).await?.owners(units))
 }
 
+/// The owners of what these units are about, whoever asks them.
+pub(super) async fn every_owner_of_units(
+    tx: &mut Tx,
+    units: &[RequestUnit],
+) -> Result<Owners, AppError> {
+    Ok(Known::of(tx, units).await?.owners(units))
+}
+
 /// The owners of these resources, if the policy asks owners.
 pub(super) async fn owners_of_resources<'a>(
     tx: &mut Tx,

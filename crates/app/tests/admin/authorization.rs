@@ -42,7 +42,7 @@ fn allowed_to(role: Option<Role>) -> BTreeSet<&'static str> {
         .collect()
 }
 
-const READS: [&str; 20] = [
+const READS: [&str; 21] = [
     "CompleteAccessScope",
     "PreviewAccessScope",
     "ExplainAccess",
@@ -53,6 +53,7 @@ const READS: [&str; 20] = [
     "ReadAudit",
     "ReadBundles",
     "ReadConnectors",
+    "ReadEmergencies",
     "ReadFlows",
     "ReadGroups",
     "ReadIntegrations",
@@ -80,6 +81,7 @@ fn a_power_user_adds_policy_and_no_systems() {
         "ManageGroups",
         "ManageReports",
         "ResetAnyCredentials",
+        "ReviewEmergency",
         "RevokeAnyRequest",
         "SetUserTags",
     ]);

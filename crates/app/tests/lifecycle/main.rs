@@ -13,6 +13,7 @@ mod automatic;
 mod bundles;
 mod deciding;
 mod delivery;
+mod emergencies;
 mod ending;
 mod escalating;
 mod explaining;
