@@ -279,7 +279,7 @@ async fn change_member(
 }
 
 /// The group, if it may be changed here.
-async fn managed(tx: &mut Tx, id: &GroupId) -> Result<Group, AppError> {
+pub(crate) async fn managed(tx: &mut Tx, id: &GroupId) -> Result<Group, AppError> {
     let group = tx.find_group(id).await?.ok_or_else(AppError::not_found)?;
     if group.source_integration_id.is_some() {
         return Err(AppError::conflict(
@@ -312,7 +312,7 @@ async fn users_of(tx: &mut Tx, emails: &[String]) -> Result<Vec<UserId>, AppErro
     if errors.is_empty() { Ok(members) } else { Err(AppError::invalid_fields(errors)) }
 }
 
-async fn view(tx: &mut Tx, group: Group) -> Result<GroupView, StoreError> {
+pub(crate) async fn view(tx: &mut Tx, group: Group) -> Result<GroupView, StoreError> {
     let source_integration_name = match &group.source_integration_id {
         Some(id) => tx.find_integration(id).await?.map(|integration| integration.name),
         None => None,

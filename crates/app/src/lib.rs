@@ -44,6 +44,7 @@ pub mod inventory_view;
 pub mod jobs;
 pub mod lifecycle;
 mod members;
+pub mod nested_groups;
 pub mod notifications;
 pub mod outbound;
 pub mod paging;

@@ -227,6 +227,15 @@ async fn group(command: GroupCommand, at: &Surroundings) -> Result<ExitCode, Fau
             })
             .await
         }
+        GroupCommand::AddGroup(args) => {
+            on(&args.store, at, async |app| {
+                let id = find_group(app, &args.group).await?;
+                let child = find_group(app, &args.child).await?;
+                latchkey_app::nested_groups::add_child_group(app, &actor(), &id, &child).await?;
+                Ok(json!({ "group_id": id, "child_id": child }))
+            })
+            .await
+        }
     }
 }
 

@@ -313,6 +313,8 @@ pub enum GroupCommand {
     Create(GroupArgs),
     /// Add a user to a group.
     AddMember(GroupMemberArgs),
+    /// Put a group into another: whoever is in it is in the other as well.
+    AddGroup(NestedGroupArgs),
 }
 
 /// `latchkey admin group create`.
@@ -321,6 +323,20 @@ pub struct GroupArgs {
     /// The group's name.
     #[arg(long)]
     pub name: String,
+    /// Where the database is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `latchkey admin group add-group`.
+#[derive(Debug, Args)]
+pub struct NestedGroupArgs {
+    /// The name or id of the group that takes the other.
+    #[arg(long)]
+    pub group: String,
+    /// The name or id of the group that is put into it.
+    #[arg(long)]
+    pub child: String,
     /// Where the database is.
     #[command(flatten)]
     pub store: StoreArgs,

@@ -21,9 +21,9 @@ pub struct GroupFilter {
     pub name: Option<TextMatch>,
 }
 
-const COLUMNS: &str = "g.id, g.name, g.source_integration_id, g.source_id, g.created_at";
+pub(crate) const COLUMNS: &str = "g.id, g.name, g.source_integration_id, g.source_id, g.created_at";
 
-fn read_group(row: &Row) -> Result<Group> {
+pub(crate) fn read_group(row: &Row) -> Result<Group> {
     Ok(Group {
         id: GroupId::new(row.text("id")?),
         name: row.text("name")?,
@@ -134,18 +134,26 @@ impl Tx {
         Ok(())
     }
 
-    /// The groups these people are in, oldest first; people without any are left out.
+    /// The groups these people are in, and the groups that those are within, oldest first; people
+    /// without any are left out.
     pub async fn groups_of_users(
         &mut self,
         users: &[UserId],
     ) -> Result<BTreeMap<UserId, Vec<Group>>> {
         let mut found: BTreeMap<UserId, Vec<Group>> = BTreeMap::new();
         for users in users.chunks(CHUNK) {
-            let mut sql = Sql::new(&format!(
-                "SELECT m.user_id, {COLUMNS} FROM group_members m \
-                 JOIN user_groups g ON g.id = m.group_id WHERE m.user_id IN "
+            let mut sql = Sql::new(
+                "WITH RECURSIVE own (user_id, group_id) AS (\
+                 SELECT m.user_id, m.group_id FROM group_members m WHERE m.user_id IN ",
+            );
+            sql.list(users.iter().map(UserId::as_str)).push(
+                " UNION SELECT o.user_id, n.group_id FROM own o \
+                 JOIN group_nesting n ON n.child_id = o.group_id) ",
+            );
+            sql.push(&format!(
+                "SELECT o.user_id, {COLUMNS} FROM own o JOIN user_groups g ON g.id = o.group_id \
+                 ORDER BY g.created_at, g.id"
             ));
-            sql.list(users.iter().map(UserId::as_str)).push(" ORDER BY g.created_at, g.id");
             let read = |row: &Row| Ok((UserId::new(row.text("user_id")?), read_group(row)?));
             for (user, group) in self.rows(sql, read).await? {
                 found.entry(user).or_default().push(group);
@@ -154,7 +162,7 @@ impl Tx {
         Ok(found)
     }
 
-    /// The ids of the members, sorted.
+    /// The ids of those who are right in the group, sorted.
     pub async fn group_member_ids(&mut self, group: &GroupId) -> Result<Vec<UserId>> {
         let sql = "SELECT user_id FROM group_members WHERE group_id = $1 ORDER BY user_id";
         let sql = Sql::with(sql, values![group.as_str()]);

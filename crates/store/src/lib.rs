@@ -28,6 +28,7 @@ mod leases;
 mod listed_requests;
 mod listen;
 mod migrate;
+mod nested_groups;
 mod open;
 mod outbox;
 mod page;

@@ -69,6 +69,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "emergencies",
         sql: include_str!("../migrations/0018_emergencies.sql"),
     },
+    Step {
+        version: 19,
+        name: "nested_groups",
+        sql: include_str!("../migrations/0019_nested_groups.sql"),
+    },
 ];
 
 /// What steps do besides where the database is SQLite, by version: an index that holds whole rows
@@ -77,4 +82,4 @@ pub(crate) const ON_SQLITE: &[(i64, &str)] =
     &[(16, include_str!("../migrations/0016_places_of_requests.sqlite.sql"))];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 18;
+pub(crate) const LATEST: i64 = 19;

@@ -250,6 +250,14 @@ async fn change_groups(auditor: &mut Auditor<'_>, admin: &Caller) {
         assert!(records(auditor.installation) > before, "{method} {template} left no audit record");
         auditor.seen.push(format!("{method} {template}"));
     }
+    let body = json!({ "name": "Apprentices", "members_emails": [] });
+    let child = admin.post(groups, &body).await["id"].as_str().unwrap().to_owned();
+    for method in [Method::PUT, Method::DELETE] {
+        let template = "/api/admin/v1/groups/{id}/groups/{group_id}";
+        let path = template.replace("{group_id}", &child);
+        auditor.call(admin, method.clone(), &path, &group, None).await;
+        auditor.seen.push(format!("{method} {template}"));
+    }
     auditor.call(admin, Method::DELETE, one, &group, None).await;
 }
 

@@ -1,5 +1,5 @@
 //! `/api/admin/v1/groups`: groups of users and their members. Groups synced from an identity
-//! source are read only here.
+//! source are read only here. Groups within groups are ours, beside the common wire format.
 
 use aide::axum::{
     ApiRouter,
@@ -9,6 +9,7 @@ use axum::extract::State;
 use latchkey_app::{
     App,
     groups::{self, CreateGroup, GroupView},
+    nested_groups,
     wildcard::text_match,
 };
 use latchkey_domain::{ids::GroupId, people::User};
@@ -26,6 +27,8 @@ use crate::{
 };
 
 const TAG: &str = "Groups";
+/// What the common wire format does not have.
+const OURS: &str = "Latchkey";
 const SYNCED: &str = "The group is synced from an identity source, and is changed there.";
 
 /// The routes of this group.
@@ -60,12 +63,33 @@ pub(crate) fn routes() -> ApiRouter<ApiState> {
         .api_route(&path("/{id}/members"), members)
         .api_route(&path("/{id}/members/{email}"), member)
         .api_route(
+            &path("/{id}/groups"),
+            get_with(list_children, |op| {
+                let summary = "Page through the groups right inside a group; whoever is in one of \
+                               them is in the group as well.";
+                described(op, OURS, "listGroupGroups", summary)
+            }),
+        )
+        .api_route(&path("/{id}/groups/{group_id}"), child())
+        .api_route(
             &path("/{id}/name"),
             put_with(rename, |op| {
                 let op = described(op, TAG, "renameGroupV1", "Rename a managed group.");
                 conflicts(op, "The name is taken, or the group is synced from an identity source.")
             }),
         )
+}
+
+fn child() -> aide::axum::routing::ApiMethodRouter<ApiState> {
+    let child = put_with(add_child, |op| {
+        let summary = "Put a group into another; repeating it changes nothing.";
+        let op = described(op, OURS, "addGroupGroup", summary);
+        conflicts(op, "The group would be within itself, or is synced from an identity source.")
+    });
+    child.merge(delete_with(remove_child, |op| {
+        let summary = "Take a group out of another; where it is not in there, nothing changes.";
+        conflicts(described(op, OURS, "removeGroupGroup", summary), SYNCED)
+    }))
 }
 
 fn collection() -> aide::axum::routing::ApiMethodRouter<ApiState> {
@@ -157,6 +181,14 @@ struct MemberPlace {
     email: String,
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ChildPlace {
+    /// Id of the group.
+    id: String,
+    /// Id of the group inside it.
+    group_id: String,
+}
+
 async fn list(
     State(app): State<App>,
     May(actor, ..): May<ReadGroups>,
@@ -237,5 +269,36 @@ async fn remove_member(
     Places(place): Places<MemberPlace>,
 ) -> Result<Done, ApiError> {
     groups::remove_group_member(&app, &actor, &GroupId::new(place.id), &place.email).await?;
+    Ok(Done)
+}
+
+async fn list_children(
+    State(app): State<App>,
+    May(actor, ..): May<ReadGroups>,
+    Id(id): Id,
+    listing: Listing<NoFilters>,
+) -> Result<Reply<PageOf<Group>>, ApiError> {
+    let id = GroupId::new(id);
+    let page = nested_groups::list_child_groups(&app, &actor, &id, &listing.page).await?;
+    Ok(listing.reply(page, Group::from))
+}
+
+async fn add_child(
+    State(app): State<App>,
+    May(actor, ..): May<ManageGroups>,
+    Places(place): Places<ChildPlace>,
+) -> Result<Done, ApiError> {
+    let (id, child) = (GroupId::new(place.id), GroupId::new(place.group_id));
+    nested_groups::add_child_group(&app, &actor, &id, &child).await?;
+    Ok(Done)
+}
+
+async fn remove_child(
+    State(app): State<App>,
+    May(actor, ..): May<ManageGroups>,
+    Places(place): Places<ChildPlace>,
+) -> Result<Done, ApiError> {
+    let (id, child) = (GroupId::new(place.id), GroupId::new(place.group_id));
+    nested_groups::remove_child_group(&app, &actor, &id, &child).await?;
     Ok(Done)
 }

@@ -240,6 +240,10 @@ async fn change_policy(ground: &Ground) {
     ground.delete(admin, &member).await.done();
     let members = json!({"members_emails": ["bob@example.com"]});
     ground.put(admin, &format!("{group}/members"), members).await.done();
+    let child = ground.post(admin, groups, json!({"name": "part", "members_emails": []})).await;
+    let child = format!("{group}/groups/{}", id_of(&child.ok()));
+    ground.call("PUT", admin, &child, None).await.done();
+    ground.delete(admin, &child).await.done();
     let automatic = held_back(ground).await;
     let automatic = format!("/api/admin/v1/access-flows/{}/automatic/confirm", id_of(&automatic));
     ground.post(admin, &automatic, json!({})).await.ok();

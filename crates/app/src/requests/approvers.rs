@@ -242,7 +242,7 @@ pub(super) async fn candidates<'a>(
             (USER, MatchOperator::Is) => ids.extend(named_users(tx, condition).await?),
             (GROUP, MatchOperator::Is) => {
                 for group in named_groups(tx, condition).await? {
-                    ids.extend(tx.group_member_ids(&group).await?);
+                    ids.extend(tx.ids_of_all_in_group(&group).await?);
                 }
             }
             (kind, MatchOperator::Is) if !matches!(kind, USER | GROUP) => {

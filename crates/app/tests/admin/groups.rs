@@ -6,6 +6,7 @@ use latchkey_app::{
         CreateGroup, GroupView, add_group_member, create_group, delete_group, get_group,
         list_group_members, list_groups, remove_group_member, rename_group, replace_group_members,
     },
+    nested_groups::{add_child_group, list_child_groups, remove_child_group},
     wildcard::text_match,
 };
 use latchkey_domain::{
@@ -30,7 +31,38 @@ async fn members(ground: &Ground, admin: &Actor, id: &GroupId) -> Vec<String> {
     page.items.into_iter().map(|user| user.first_name).collect()
 }
 
+async fn children(ground: &Ground, admin: &Actor, id: &GroupId) -> Vec<String> {
+    let page = PageRequest::default();
+    let page = list_child_groups(&ground.app, admin, id, &page).await.unwrap();
+    page.items.into_iter().map(|one| one.group.name).collect()
+}
+
 both_databases! {
+    async fn f08_no_group_gets_within_itself(ground) {
+        let admin = first_admin(ground).await;
+        let mut groups = Vec::new();
+        for name in ["Company", "Engineers", "Platform"] {
+            groups.push(new_group(ground, &admin, name, &[]).await.group);
+        }
+        let [company, engineers, platform] = [0, 1, 2].map(|at| &groups[at].id);
+        let app = &ground.app;
+        add_child_group(app, &admin, company, engineers).await.unwrap();
+        add_child_group(app, &admin, engineers, platform).await.unwrap();
+        add_child_group(app, &admin, engineers, platform).await.unwrap();
+        for (outer, inner) in [(company, company), (engineers, company), (platform, company)] {
+            let refused = add_child_group(app, &admin, outer, inner).await;
+            assert_eq!(kind_of(refused), ErrorKind::Conflict);
+        }
+        let unknown = add_child_group(app, &admin, company, &GroupId::new("who")).await;
+        assert_eq!(kind_of(unknown), ErrorKind::NotFound);
+        assert_eq!(children(ground, &admin, company).await, ["Engineers"]);
+        assert_eq!(records_of(ground, "group.group_added").await, 2);
+        remove_child_group(app, &admin, company, engineers).await.unwrap();
+        remove_child_group(app, &admin, company, engineers).await.unwrap();
+        assert_eq!(records_of(ground, "group.group_removed").await, 1);
+        add_child_group(app, &admin, platform, company).await.unwrap();
+    }
+
     async fn a_group_may_be_empty(ground) {
         let admin = first_admin(ground).await;
         let group = new_group(ground, &admin, "Data", &[]).await.group;

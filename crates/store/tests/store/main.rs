@@ -12,6 +12,7 @@ mod fixtures;
 mod inventory;
 mod jobs;
 mod lists;
+mod nested_groups;
 mod opening;
 mod outage;
 mod people;
