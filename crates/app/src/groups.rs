@@ -19,6 +19,7 @@ use crate::{
     authorization::Operation,
     error::{AppError, FieldError},
     flows::pins::{self, NewIdentity},
+    nested_groups::{named_groups, replace_children},
     paging::{Page, PageRequest},
     texts, trail,
 };
@@ -39,6 +40,8 @@ pub struct CreateGroup {
     pub name: String,
     /// Addresses of users; may be empty.
     pub members_emails: Vec<String>,
+    /// Groups inside it, by name or id; may be empty.
+    pub member_groups: Vec<String>,
 }
 
 /// Lists managed and synced groups in order of creation.
@@ -107,6 +110,8 @@ pub(crate) async fn create(
     let detail = json!({ "name": group.name, "members": members });
     let id = group.id.as_str();
     trail::record(tx, &actor.audit(), "group.created", "group", id, detail).await?;
+    let children = named_groups(tx, &command.member_groups).await?;
+    replace_children(tx, actor, &group, &children).await?;
     pins::pin_waiting_conditions(tx, &actor.audit(), &[NewIdentity::Group(&group)]).await?;
     Ok(group)
 }
@@ -157,7 +162,7 @@ pub(crate) async fn delete(tx: &mut Tx, actor: &Actor, id: &GroupId) -> Result<(
     trail::record(tx, &actor.audit(), "group.deleted", "group", id.as_str(), detail).await
 }
 
-/// Gives a managed group the name and the members that a command says; false where it has them
+/// Gives a managed group the name, the members and the groups that a command says; false where it has them
 /// already. The caller has asked whether the actor may.
 pub(crate) async fn replace_if_different(
     tx: &mut Tx,
@@ -167,6 +172,7 @@ pub(crate) async fn replace_if_different(
 ) -> Result<bool, AppError> {
     managed(tx, &before.id).await?;
     let members = users_of(tx, &command.members_emails).await?;
+    let children = named_groups(tx, &command.member_groups).await?;
     let wanted: BTreeSet<&UserId> = members.iter().collect();
     let stored = tx.group_member_ids(&before.id).await?;
     let has_members = wanted == stored.iter().collect();
@@ -177,7 +183,8 @@ pub(crate) async fn replace_if_different(
     if !has_members {
         replace_members(tx, actor, &before.id, &members).await?;
     }
-    Ok(!(has_name && has_members))
+    let nests = replace_children(tx, actor, before, &children).await?;
+    Ok(nests || !(has_name && has_members))
 }
 
 /// Lists a group's members.

@@ -148,7 +148,8 @@ pub struct GroupCreate {
 
 impl From<GroupCreate> for CreateGroup {
     fn from(input: GroupCreate) -> Self {
-        Self { name: input.name, members_emails: input.members_emails }
+        let GroupCreate { name, members_emails } = input;
+        Self { name, members_emails, member_groups: Vec::new() }
     }
 }
 

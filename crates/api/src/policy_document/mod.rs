@@ -5,6 +5,7 @@ mod stored;
 
 use latchkey_app::{
     FieldError,
+    groups::CreateGroup,
     integrations::{Format, IntegrationCommand},
     policy_as_code::{PolicyKind, Says},
     what_if,
@@ -20,7 +21,6 @@ use crate::{
         access_flows_v2::{input, wire::AccessFlowInput},
         access_scopes_v1::AccessScopeInput,
         bundles_v2::{self, BundleInput},
-        groups_v1::GroupCreate,
         integrations_v4::wire::IntegrationCreate,
         what_if_v1::Consequences,
     },
@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub enum PolicyDocument {
     /// A managed group with its members.
-    Group(GroupCreate),
+    Group(GroupDocument),
     /// An integration.
     Integration(Box<IntegrationCreate>),
     /// An access scope.
@@ -40,6 +40,16 @@ pub enum PolicyDocument {
     Bundle(BundleInput),
     /// An access flow.
     AccessFlow(Box<AccessFlowInput>),
+}
+
+/// What a document says of a managed group: what the API takes to create one, and the groups
+/// inside it, which the API adds one by one.
+#[derive(Debug, Deserialize)]
+pub struct GroupDocument {
+    name: String,
+    members_emails: Vec<String>,
+    #[serde(default)]
+    member_groups: Vec<String>,
 }
 
 impl PolicyDocument {
@@ -58,7 +68,9 @@ impl PolicyDocument {
     /// leaves out stays as it is.
     pub fn says(self) -> Result<Says, Vec<FieldError>> {
         let said = match self {
-            Self::Group(group) => Ok(Says::Group(group.into())),
+            Self::Group(GroupDocument { name, members_emails, member_groups }) => {
+                Ok(Says::Group(CreateGroup { name, members_emails, member_groups }))
+            }
             Self::Integration(integration) => Ok(Says::Integration {
                 integration_type: integration.integration_type.clone(),
                 command: Box::new(IntegrationCommand {

@@ -36,6 +36,9 @@ pub fn document_of(object: PolicyObject) -> Result<Map<String, Value>, serde_jso
         PolicyObject::Group(one) => {
             document.insert("name".to_owned(), one.group.name.into());
             document.insert("members_emails".to_owned(), one.members_emails.into());
+            if !one.member_groups.is_empty() {
+                document.insert("member_groups".to_owned(), one.member_groups.into());
+            }
         }
         PolicyObject::Integration(view) => say(&mut document, &Integration::from(*view))?,
         PolicyObject::AccessScope(scope) => say(&mut document, &AccessScope::from(scope))?,

@@ -97,7 +97,11 @@ impl<'a> Run<'a> {
 
     async fn apply(&mut self, documents: Vec<Document>) -> Result<(), Undone> {
         let mut found = self.find_all(documents).await?;
-        found.sort_by_key(|one| (one.says.kind(), is_no_identity_source(&one.says)));
+        let heights = heights_of_groups(&found);
+        found.sort_by_key(|one| {
+            let height = heights.get(&one.place).copied().unwrap_or_default();
+            (one.says.kind(), is_no_identity_source(&one.says), height)
+        });
         for Found { place, id, says } in found {
             let kind = says.kind();
             if let Some(id) = &id {
@@ -383,4 +387,33 @@ async fn find(
 
 fn id_of<T, Id: Into<String>>(found: Option<T>, id: impl FnOnce(T) -> Id) -> Option<String> {
     found.map(|found| id(found).into())
+}
+
+/// How many groups deep each group's document goes into other documents, by place: a group comes
+/// after those that it names. In a circle somebody has to be first, and is refused then.
+fn heights_of_groups(found: &[Found]) -> BTreeMap<usize, usize> {
+    let groups: Vec<(usize, &groups::CreateGroup)> = found
+        .iter()
+        .filter_map(|one| match &one.says {
+            Says::Group(command) => Some((one.place, command)),
+            _ => None,
+        })
+        .collect();
+    let mut heights: BTreeMap<usize, usize> = groups.iter().map(|(place, _)| (*place, 0)).collect();
+    for _ in 0..groups.len() {
+        let mut changed = false;
+        for (place, command) in &groups {
+            let is_named = |name: &str| {
+                command.member_groups.iter().any(|one| one.to_lowercase() == name.to_lowercase())
+            };
+            let inside = groups.iter().filter(|(_, other)| is_named(&other.name));
+            let height = inside.filter_map(|(inner, _)| heights.get(inner)).max();
+            let height = height.map_or(0, |below| below + 1);
+            changed |= heights.insert(*place, height) != Some(height);
+        }
+        if !changed {
+            break;
+        }
+    }
+    heights
 }

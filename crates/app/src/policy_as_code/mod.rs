@@ -170,6 +170,8 @@ pub struct GroupWithMembers {
     pub group: Group,
     /// Main addresses of its members, sorted.
     pub members_emails: Vec<String>,
+    /// Names of the groups inside it, sorted.
+    pub member_groups: Vec<String>,
 }
 
 impl GroupWithMembers {
@@ -177,7 +179,10 @@ impl GroupWithMembers {
         let members = tx.list_group_members(&group.id, &PageQuery::all()).await?;
         let mut members_emails: Vec<String> = members.into_iter().map(|user| user.email).collect();
         members_emails.sort_unstable();
-        Ok(Self { group, members_emails })
+        let children = tx.list_child_groups(&group.id, &PageQuery::all()).await?;
+        let mut member_groups: Vec<String> = children.into_iter().map(|one| one.name).collect();
+        member_groups.sort_unstable();
+        Ok(Self { group, members_emails, member_groups })
     }
 }
 

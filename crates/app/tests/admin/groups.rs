@@ -21,7 +21,8 @@ use crate::{
 
 async fn new_group(ground: &Ground, admin: &Actor, name: &str, members: &[&str]) -> GroupView {
     let members_emails = members.iter().map(|name| format!("{name}@example.com")).collect();
-    let command = CreateGroup { name: name.to_owned(), members_emails };
+    let name = name.to_owned();
+    let command = CreateGroup { name, members_emails, ..CreateGroup::default() };
     create_group(&ground.app, admin, command).await.unwrap()
 }
 
@@ -89,7 +90,11 @@ both_databases! {
         let admin = first_admin(ground).await;
         let emails = ["BOB@example.com", "who@example.com", "bob@example.com", "x"];
         let emails: Vec<String> = emails.map(str::to_owned).to_vec();
-        let command = CreateGroup { name: "Data".to_owned(), members_emails: emails.clone() };
+        let command = CreateGroup {
+            name: "Data".to_owned(),
+            members_emails: emails.clone(),
+            ..CreateGroup::default()
+        };
         let fields = fields_of(create_group(&ground.app, &admin, command).await);
         assert_eq!(
             fields.into_iter().collect::<Vec<_>>(),

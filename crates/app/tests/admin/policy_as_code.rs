@@ -8,8 +8,8 @@ use latchkey_app::{
     groups::{CreateGroup, create_group},
     integrations::{Format, IntegrationCommand, update_integration},
     policy_as_code::{
-        Applied, ApplyPolicy, Document, Outcome, PolicyKind, Refusal, RefusedAt, Says,
-        apply_policy, export_policy,
+        Applied, ApplyPolicy, Document, Outcome, PolicyKind, PolicyObject, Refusal, RefusedAt,
+        Says, apply_policy, export_policy,
     },
 };
 use latchkey_domain::{
@@ -32,7 +32,16 @@ fn document(says: Says) -> Document {
 
 fn group(name: &str, members: &[&str]) -> Document {
     let members_emails = members.iter().map(|name| format!("{name}@example.com")).collect();
-    document(Says::Group(CreateGroup { name: name.to_owned(), members_emails }))
+    let name = name.to_owned();
+    document(Says::Group(CreateGroup { name, members_emails, ..CreateGroup::default() }))
+}
+
+fn group_of(name: &str, groups: &[&str]) -> Document {
+    document(Says::Group(CreateGroup {
+        name: name.to_owned(),
+        member_groups: groups.iter().map(|&name| name.to_owned()).collect(),
+        ..CreateGroup::default()
+    }))
 }
 
 fn scope(name: &str, query: &str) -> Document {
@@ -113,6 +122,34 @@ async fn stored(ground: &Ground) -> Vec<(PolicyKind, String)> {
 }
 
 both_databases! {
+    async fn groups_within_groups_come_in_from_the_inside_out(ground) {
+        first_admin(ground).await;
+        let documents = || vec![
+            group_of("company", &["ENGINEERS", "support"]),
+            group_of("engineers", &["platform"]),
+            group("platform", &["bob"]),
+            group("support", &["ana"]),
+        ];
+        let command = || ApplyPolicy { documents: documents(), ..ApplyPolicy::default() };
+        assert!(matches!(outcome(ground, command()).await, Outcome::Applied(one) if one.changes.len() == 4));
+        assert!(matches!(outcome(ground, command()).await, Outcome::Applied(one) if one.unchanged == 4));
+        let stored = export_policy(&ground.app, &Actor::command_line()).await.unwrap();
+        let PolicyObject::Group(company) = &stored[0] else { unreachable!("groups come first") };
+        assert_eq!(company.member_groups, ["engineers", "support"]);
+
+        let circle = vec![group_of("platform", &["company"])];
+        let refused = outcome(ground, ApplyPolicy { documents: circle, ..ApplyPolicy::default() }).await;
+        let Outcome::Refused(refused) = refused else { unreachable!("a circle is no order") };
+        assert!(refused[0].error.message.contains("cannot be within it as well"), "{refused:?}");
+        let unknown = vec![group_of("platform", &["nobody"])];
+        let refused = outcome(ground, ApplyPolicy { documents: unknown, ..ApplyPolicy::default() }).await;
+        let Outcome::Refused(refused) = refused else { unreachable!("nobody is unknown") };
+        assert_eq!(refused[0].error.errors[0].field, "member_groups[0]");
+        let fewer = vec![group_of("company", &["support"])];
+        outcome(ground, ApplyPolicy { documents: fewer, ..ApplyPolicy::default() }).await;
+        assert_eq!(records_of(ground, "group.group_removed").await, 1);
+    }
+
     async fn documents_may_name_each_other_in_any_order_and_a_second_run_writes_nothing(ground) {
         let first = applied(ground, documents()).await;
         let order: Vec<usize> = first.changes.iter().filter_map(|one| one.document).collect();
@@ -285,7 +322,7 @@ both_databases! {
         let refusals = refused(ground, vec![by_id]).await;
         assert_eq!(refusals[0].error.kind, ErrorKind::Conflict);
 
-        let command = CreateGroup { name: "mine".to_owned(), members_emails: Vec::new() };
+        let command = CreateGroup { name: "mine".to_owned(), ..CreateGroup::default() };
         create_group(&ground.app, &Actor::command_line(), command).await.unwrap();
         let command = ApplyPolicy {
             documents: vec![group("support", &[])],
