@@ -111,6 +111,15 @@ pub(crate) fn stop_at_signals() -> Result<CancellationToken, Fault> {
     Ok(stop)
 }
 
+/// Runs something that has no end of its own until the server stops. It may be cut off wherever it
+/// waits.
+async fn until(stop: CancellationToken, endless: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = endless => {}
+    }
+}
+
 /// A server whose loops run.
 struct Started {
     app: App,
@@ -144,31 +153,17 @@ async fn start(settled: &Settled, at: &Surroundings) -> Result<Started, Fault> {
     loops.push(tokio::spawn(async move {
         jobs::run_jobs_until(&jobs_app, jobs_stop.cancelled()).await;
     }));
-    let (clock, clock_app, clock_stop) = (at.shared_clock.clone(), app.clone(), stop.clone());
-    loops.push(tokio::spawn(async move {
-        tokio::select! {
-            () = clock_stop.cancelled() => {}
-            () = clock.keep_following(clock_app.store()) => {}
-        }
-    }));
+    let (clock, clock_app) = (at.shared_clock.clone(), app.clone());
+    let following = async move { clock.keep_following(clock_app.store()).await };
+    loops.push(tokio::spawn(until(stop.clone(), following)));
     let (audit_app, audit_stop) = (app.clone(), stop.clone());
     loops.push(tokio::spawn(async move {
         audit::keep_until(&audit_app, audit_stop.cancelled()).await;
     }));
-    let (index_app, index_stop) = (app.clone(), stop.clone());
-    loops.push(tokio::spawn(async move {
-        tokio::select! {
-            () = index_stop.cancelled() => {}
-            () = latchkey_app::keep_index_current(index_app) => {}
-        }
-    }));
-    let (automatic_app, automatic_stop) = (app.clone(), stop.clone());
-    loops.push(tokio::spawn(async move {
-        tokio::select! {
-            () = automatic_stop.cancelled() => {}
-            () = latchkey_app::keep_automatic_access(automatic_app) => {}
-        }
-    }));
+    let index = latchkey_app::keep_index_current(app.clone());
+    loops.push(tokio::spawn(until(stop.clone(), index)));
+    let automatic = latchkey_app::keep_automatic_access(app.clone());
+    loops.push(tokio::spawn(until(stop.clone(), automatic)));
     if notifications.mailer.is_none() {
         tracing::info!("No mail server is configured (smtp_host): people are told by no mail.");
     }

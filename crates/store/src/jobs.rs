@@ -189,11 +189,6 @@ impl Tx {
         row.map_or(Ok(None), |row| row.opt_time("at"))
     }
 
-    /// How many jobs are not finished.
-    pub async fn count_open_jobs(&mut self) -> Result<u64> {
-        self.count(Sql::new("SELECT COUNT(*) AS n FROM jobs")).await
-    }
-
     /// Forgets the queued job with this key; false if there was none. One that runs now is left
     /// to end by itself, but not run once more.
     pub async fn cancel_job(&mut self, dedupe_key: &str) -> Result<bool> {

@@ -282,16 +282,6 @@ impl Tx {
         self.rows(sql, read_request).await
     }
 
-    /// Requests by or for a person that still wait for a decision or a second factor, oldest
-    /// first.
-    pub async fn open_requests_of_user(&mut self, user: &UserId) -> Result<Vec<AccessRequest>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM requests r WHERE r.state IN {OPEN} \
-             AND (r.requestor_id = $1 OR r.grantee_id = $1) ORDER BY r.created_at, r.id"
-        );
-        self.rows(Sql::with(&sql, values![user.as_str()]), read_request).await
-    }
-
     /// Requests with a unit in an integration that still wait, oldest first.
     pub async fn open_requests_of_integration(
         &mut self,
@@ -303,17 +293,6 @@ impl Tx {
              ORDER BY r.created_at, r.id"
         );
         self.rows(Sql::with(&sql, values![integration.as_str()]), read_request).await
-    }
-
-    /// Requests for a person in any of these states, oldest first.
-    pub async fn requests_of_grantee(
-        &mut self,
-        user: &UserId,
-        states: &[RequestState],
-    ) -> Result<Vec<AccessRequest>> {
-        let grantee = Some(user.clone());
-        let filter = RequestFilter { grantee, states: states.to_vec(), ..Default::default() };
-        self.list_requests(&filter, &PageQuery::all()).await
     }
 
     /// Requests that a flow governs, in any of these states, oldest first.

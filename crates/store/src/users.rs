@@ -211,14 +211,6 @@ impl Tx {
         Ok(())
     }
 
-    /// The people whose manager this is, oldest first.
-    pub async fn users_managed_by(&mut self, manager: &UserId) -> Result<Vec<User>> {
-        let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM users u WHERE TRUE"));
-        sql.and_eq("u.manager_id", Some(manager.as_str()));
-        PageQuery::all().apply(&mut sql, "u.created_at", "u.id");
-        self.read_users(sql).await
-    }
-
     /// Members of a group, in the order of lists of users.
     pub async fn list_group_members(
         &mut self,

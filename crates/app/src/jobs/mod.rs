@@ -8,7 +8,7 @@ mod handlers;
 mod runner;
 
 use jiff::Timestamp;
-use latchkey_domain::ids::{IntegrationId, ReportId, RequestId};
+use latchkey_domain::ids::{ReportId, RequestId};
 
 pub use runner::{run_due_jobs, run_jobs_until};
 
@@ -47,16 +47,6 @@ pub fn escalation_key(request: &RequestId) -> String {
 /// The dedupe key of the timer after which granting `request` is given up.
 pub fn grant_deadline_key(request: &RequestId) -> String {
     format!("{GIVE_UP_GRANTING}:{request}")
-}
-
-/// The dedupe key of the next discovery of `integration`.
-pub fn sync_key(integration: &IntegrationId) -> String {
-    format!("{SYNC_INTEGRATION}:{integration}")
-}
-
-/// The dedupe key of the next reconcile run of `integration`.
-pub fn reconcile_key(integration: &IntegrationId) -> String {
-    format!("{RECONCILE_INTEGRATION}:{integration}")
 }
 
 /// The dedupe key of one occurrence of `report`.
