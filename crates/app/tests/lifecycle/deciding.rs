@@ -1,10 +1,16 @@
 //! Decisions: who may make them, what they are bound to, and in which order they may come.
 
 use latchkey_app::{
-    ErrorKind, PageRequest,
+    Actor, ErrorKind, PageRequest,
+    groups::{CreateGroup, create_group},
+    nested_groups::{add_child_group, remove_child_group},
     requests::{approve_request, list_my_tasks, reject_request, revoke_request},
 };
-use latchkey_domain::{flow::LogicalOperator, people::UserStatus, request::RequestState};
+use latchkey_domain::{
+    flow::{Condition, LogicalOperator},
+    people::UserStatus,
+    request::RequestState,
+};
 
 use crate::{ground::is_user, on_both_databases};
 
@@ -36,6 +42,40 @@ on_both_databases! {
         let stranger = approve_request(&ground.app, &ground.cleo, id, None, None).await;
         assert_eq!(stranger.unwrap_err().kind, ErrorKind::NotFound);
         assert_eq!(ground.state(&request).await, RequestState::Pending);
+    }
+
+    async fn a04_who_is_an_approver_by_a_group_within_a_group_decides_for_others_only(ground) {
+        let (app, office) = (&ground.app, Actor::command_line());
+        let mut made = Vec::new();
+        for (name, members) in [("leads", vec![]), ("team", vec![&ground.ana, &ground.bob])] {
+            let members_emails = members.iter().map(|one| one.user.email.clone()).collect();
+            let name = name.to_owned();
+            let command = CreateGroup { name, members_emails, ..CreateGroup::default() };
+            made.push(create_group(app, &office, command).await.unwrap().group.id);
+        }
+        add_child_group(app, &office, &made[0], &made[1]).await.unwrap();
+        let mut flow = ground.flow("read", Some(60), &[&ground.cleo]).await;
+        let approvers = flow.policy.approver_policy.as_mut().unwrap();
+        approvers.approver_groups[0].approvers = vec![Condition {
+            attribute_type: "group".to_owned(),
+            values: Some(vec!["leads".to_owned()]),
+            pinned_ids: vec![Some(made[0].to_string())],
+            ..is_user(&ground.ana.user)
+        }];
+        ground.write(async |tx| tx.update_flow(&mut flow).await.unwrap()).await;
+        let request = ground.ask(&["orders"], None).await;
+        let id = request.request.id.as_str();
+        let own = approve_request(app, &ground.ana, id, None, None).await.unwrap_err();
+        assert_eq!(own.code, "SelfApproval");
+        let page = PageRequest::default();
+        assert_eq!(list_my_tasks(app, &ground.bob, &page).await.unwrap().items.len(), 1);
+        remove_child_group(app, &office, &made[0], &made[1]).await.unwrap();
+        let no_more = approve_request(app, &ground.bob, id, None, None).await;
+        assert_eq!(no_more.unwrap_err().kind, ErrorKind::NotFound);
+        add_child_group(app, &office, &made[0], &made[1]).await.unwrap();
+        approve_request(app, &ground.bob, id, None, None).await.unwrap();
+        ground.settle().await;
+        assert_eq!(ground.state(&request).await, RequestState::Active);
     }
 
     async fn a08_a_decision_counts_once_and_never_after_the_end(ground) {
