@@ -11,9 +11,10 @@ const CRASH_WORD: &[u8] = b"LATCHKEY_FAULT_CRASH";
 
 pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {
     println!("Building the release programs (only the first time takes long)");
-    build_release()?;
     if name == "inventory" {
         build_with_rivals()?;
+    } else {
+        build_release()?;
     }
     let release = target_folder()?.join("release");
     let commit =
@@ -34,16 +35,20 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {
 }
 
 /// Builds the measurements with the policy engines that `inventory` is measured beside; no shipped
-/// program is built with them.
+/// program is built with them. Of the same crates as the shipped ones, so that what they are made
+/// of is built alike, and once.
 fn build_with_rivals() -> Result<()> {
     watch(&mut cargo(&[
         "build",
         "--release",
         "--locked",
-        "--package",
+        "--workspace",
+        "--exclude",
+        "latchkey-e2e",
+        "--bin",
         "latchkey-bench",
         "--features",
-        "rivals",
+        "latchkey-bench/rivals",
     ])?)
 }
 

@@ -9,26 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use latchkey_aql::{Query, Subject};
 use latchkey_domain::{
     bundle::{Bundle, BundleTarget},
-    flow::{FlowPolicy, IntegrationTarget},
+    flow::FlowPolicy,
     ids::{AccessScopeId, BundleId, IntegrationId},
     inventory::Entitlement,
     policy::{
         floors::{Floor, parse_floors},
-        targets::{self, covers, is_grantable},
+        targets,
     },
     settings::{FLOORS, SettingSpec},
 };
 use latchkey_inventory::Floors;
 use latchkey_store::{IntegrationFilter, PageQuery, StoreError, Tx};
 
-use crate::{
-    error::AppError,
-    flows::named_by_targets,
-    members::{Place, walk},
-};
-
-/// The most entitlements that a bundle may come to for it to be asked for at once.
-pub(crate) const MOST_IN_BUNDLE: usize = 1000;
+use crate::flows::named_by_targets;
 
 /// Bundles and parsed queries by id.
 #[derive(Debug, Default)]
@@ -54,6 +47,11 @@ impl Contents {
         }
         let bundles: Vec<BundleId> = bundles.into_iter().collect();
         Self::read(tx, &bundles, scopes).await
+    }
+
+    /// What a bundle names.
+    pub(crate) async fn of_bundle(tx: &mut Tx, bundle: &BundleId) -> Result<Self, StoreError> {
+        Self::read(tx, std::slice::from_ref(bundle), BTreeSet::new()).await
     }
 
     async fn read(
@@ -127,62 +125,4 @@ pub(crate) async fn read_floors(tx: &mut Tx) -> Result<Floors, StoreError> {
         tracing::warn!(floor.name = %name, "A floor's query cannot be read, so it binds everything");
     }
     Ok(floors)
-}
-
-/// The entitlements that a bundle holds now, each once, in the order of its targets; 400 if there
-/// are none, or more than can be asked for at once.
-pub(crate) async fn entitlements_of_bundle(
-    tx: &mut Tx,
-    bundle: &Bundle,
-) -> Result<Vec<Entitlement>, AppError> {
-    let contents = Contents::read(tx, std::slice::from_ref(&bundle.id), BTreeSet::new()).await?;
-    let mut seen = BTreeSet::new();
-    let mut found = Vec::new();
-    for target in &bundle.targets {
-        let (place, query) = match target {
-            BundleTarget::Integration(target) => (place_of(target), None),
-            BundleTarget::AccessScope(id) => match contents.query(id) {
-                Some(query) => (Place::of_query(query), Some(query)),
-                None => continue,
-            },
-        };
-        walk(tx, &place, |integration, entitlement| {
-            let integration_name = &integration.name;
-            let is_in = match (target, query) {
-                (BundleTarget::Integration(target), _) => covers(target, entitlement),
-                (_, Some(query)) => {
-                    is_grantable(entitlement)
-                        && query.selects(&Subject { entitlement, integration_name })
-                }
-                (_, None) => false,
-            };
-            let pair = (entitlement.resource.id.clone(), entitlement.permission.id.clone());
-            if is_in && found.len() <= MOST_IN_BUNDLE && seen.insert(pair) {
-                found.push(entitlement.clone());
-            }
-        })
-        .await?;
-    }
-    match found.len() {
-        0 => Err(AppError::invalid(
-            "bundle_reference",
-            "this bundle holds nothing that can be asked for now",
-        )),
-        1..=MOST_IN_BUNDLE => Ok(found),
-        _ => Err(AppError::invalid(
-            "bundle_reference",
-            format!(
-                "this bundle holds more than {MOST_IN_BUNDLE} entitlements; ask for those you \
-                 need one by one"
-            ),
-        )),
-    }
-}
-
-/// Where a part of an integration can be.
-pub(crate) fn place_of(target: &IntegrationTarget) -> Place {
-    let types = BTreeSet::from([target.resource_type.clone()]);
-    let mut place = Place { integration: Some(target.integration_id.clone()), ..Place::default() };
-    place.bounds.resource_types = Some(types);
-    place
 }

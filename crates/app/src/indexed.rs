@@ -88,6 +88,11 @@ pub(crate) async fn snapshot(app: &App) -> Result<Arc<Snapshot>, AppError> {
     Ok(indexed.index.snapshot())
 }
 
+/// The picture as it is, which may be older than the database: for whoever compares versions.
+pub(crate) fn present(app: &App) -> Arc<Snapshot> {
+    app.indexed().index.snapshot()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and no index has 2^52 bytes")]
 fn gauge(bytes: usize) -> f64 {
     bytes as f64

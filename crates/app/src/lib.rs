@@ -26,6 +26,7 @@ pub mod authorization;
 pub mod automatic;
 pub mod available_access;
 pub mod bootstrap;
+mod bundle_members;
 pub mod bundles;
 pub mod catalogue;
 pub mod config;

@@ -3,10 +3,11 @@
 //!
 //! Invariant: a walk holds one page of resources at a time, however large the inventory is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_aql::{Bounds, Query};
 use latchkey_domain::{
+    flow::IntegrationTarget,
     ids::IntegrationId,
     integration::Integration,
     inventory::{Entitlement, Permission},
@@ -29,6 +30,14 @@ impl Place {
     /// Wherever the query can select anything.
     pub(crate) fn of_query(query: &Query) -> Self {
         Self { integration: None, bounds: query.bounds() }
+    }
+
+    /// Wherever a part of an integration can be.
+    pub(crate) fn of_target(target: &IntegrationTarget) -> Self {
+        let mut place =
+            Self { integration: Some(target.integration_id.clone()), ..Self::default() };
+        place.bounds.resource_types = Some(BTreeSet::from([target.resource_type.clone()]));
+        place
     }
 
     fn has_integration(&self, integration: &Integration) -> bool {

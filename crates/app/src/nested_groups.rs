@@ -81,12 +81,11 @@ pub(crate) async fn named_groups(tx: &mut Tx, names: &[String]) -> Result<Vec<Gr
             Some(group) => Some(group),
             None => tx.find_group(&GroupId::new(name.as_str())).await?,
         };
-        match group {
-            Some(group) => found.push(group),
-            None => {
-                let field = format!("member_groups[{at}]");
-                errors.push(FieldError::new(field, "names no group by name or id"));
-            }
+        if let Some(group) = group {
+            found.push(group);
+        } else {
+            let field = format!("member_groups[{at}]");
+            errors.push(FieldError::new(field, "names no group by name or id"));
         }
     }
     if errors.is_empty() { Ok(found) } else { Err(AppError::invalid_fields(errors)) }

@@ -2,7 +2,7 @@
 //! at flows or rows one by one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, OnceLock},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     policy::PersonFlows,
     segment::View,
     snapshot::{Held, Reached, Snapshot},
-    tiles::{NO, Slots, Tiles, slots_where},
+    tiles::{Slots, Tiles, slots_where},
     walk::{Picked, Position, entitlements_after, resources_after},
 };
 
@@ -131,16 +131,17 @@ impl<'s> PartAvailable<'s> {
             if flows.grants.contains(given.grant)
                 && let Some(own) = slots_of_tile.get_mut(place)
             {
-                let kind = tiles.all().get(given.tile as usize).map_or(NO, |tile| tile.kind);
-                let allowed =
-                    allowed.get(kind as usize).and_then(|own| own.get(given.word as usize));
+                let allowed = allowed.get(tiles.kind_of(given.tile) as usize);
+                let allowed = allowed.and_then(|own| own.get(given.word as usize));
                 *own |= given.slots & allowed.copied().unwrap_or_default();
             }
         }
         let mut places = vec![None; view.slots.len()];
         for (word, own) in places.chunks_mut(64).enumerate() {
-            let of_tiles = slots_of_tile.iter().skip(word).step_by(words);
-            for (slots, rows) in rows_by_slots(view, tiles, &of_tiles.copied()) {
+            let of_tile = |tile: u32| {
+                slots_of_tile.get(tile as usize * words + word).copied().unwrap_or_default()
+            };
+            for (slots, rows) in rows_by_slots(view, tiles, of_tile) {
                 let rows = Arc::new(rows);
                 for (slot, place) in own.iter_mut().enumerate() {
                     if slots >> slot & 1 == 0 {
@@ -187,36 +188,88 @@ impl<'s> PartAvailable<'s> {
 fn rows_by_slots(
     view: &View,
     tiles: &Tiles,
-    slots_of_tile: &(impl Iterator<Item = u64> + Clone),
+    slots_of_tile: impl Fn(u32) -> u64,
 ) -> BTreeMap<u64, Bits> {
-    let mut rows: BTreeMap<u64, Bits> = BTreeMap::new();
-    let mut add = |tile: u32, slots: u64| {
-        let own = rows.entry(slots).or_insert_with(|| Bits::none(view.part.rows()));
-        tiles.add_rows(tile, own);
-    };
-    let given =
-        || (0u32..).zip(tiles.all()).zip(slots_of_tile.clone()).filter(|(_, own)| *own != 0);
-    // What is given on whole types settles it for all other tiles of them.
-    let mut settled: Vec<u64> = vec![0; view.permissions.len()];
-    for ((number, tile), slots) in given() {
-        if let Some(settled) = settled.get_mut(tile.kind as usize)
-            && slots & !*settled != 0
-            && tiles.is_whole(number)
-        {
-            add(number, slots & !*settled);
-            *settled |= slots;
+    let mut all: BTreeMap<u64, Bits> = BTreeMap::new();
+    for (kind, numbers) in tiles.by_kind() {
+        let mut of_kind = OfKind::new(view.part.rows(), tiles.rows_of_kind(kind));
+        for number in numbers {
+            of_kind.add(tiles, *number, slots_of_tile(*number));
+        }
+        for (slots, rows) in of_kind.rows {
+            match all.entry(slots) {
+                Entry::Vacant(place) => drop(place.insert(rows)),
+                Entry::Occupied(mut known) => known.get_mut().unite(&rows),
+            }
         }
     }
-    for ((number, tile), slots) in given() {
-        let left = slots & !settled.get(tile.kind as usize).copied().unwrap_or_default();
-        if left != 0 {
-            add(number, left);
-        }
-    }
-    for rows in rows.values_mut() {
+    for rows in all.values_mut() {
         rows.subtract(&view.hidden);
     }
-    rows
+    all
+}
+
+/// What is united of the tiles of one type, the largest first.
+///
+/// A permission that is given on every row of the type is settled, and tiles that give no other
+/// are not looked at any more: mostly few large tiles give nearly everything, and thousands of
+/// small ones nothing more. Whether a permission is settled is looked up as soon as tiles were
+/// united that cost as much as the look.
+struct OfKind {
+    universe: u32,
+    /// How many rows there are to give.
+    size: u64,
+    rows: BTreeMap<u64, Bits>,
+    settled: u64,
+    /// What was united since the last look, in words.
+    spent: u64,
+}
+
+/// What a row of a list costs to unite, in words of a set.
+const ROW_COST: u64 = 4;
+
+impl OfKind {
+    fn new(universe: u32, size: u64) -> Self {
+        Self { universe, size, rows: BTreeMap::new(), settled: 0, spent: 0 }
+    }
+
+    fn words(&self) -> u64 {
+        u64::from(self.universe / 64) + 1
+    }
+
+    fn add(&mut self, tiles: &Tiles, tile: u32, slots: u64) {
+        let slots = slots & !self.settled;
+        if slots == 0 {
+            return;
+        }
+        let rows = self.rows.entry(slots).or_insert_with(|| Bits::none(self.universe));
+        tiles.add_rows(tile, rows);
+        let count = tiles.count(tile);
+        if count == self.size {
+            self.settled |= slots;
+            return;
+        }
+        self.spent += self.words().min(count * ROW_COST);
+        let given = self.rows.keys().fold(0, |given, slots| given | slots) & !self.settled;
+        let look = u64::from(given.count_ones()) * self.rows.len() as u64 * self.words();
+        if self.spent >= look {
+            self.spent = 0;
+            self.look(given);
+        }
+    }
+
+    /// Looks which of the places are given on every row.
+    fn look(&mut self, given: u64) {
+        for slot in (0..64).filter(|slot| given >> slot & 1 == 1) {
+            let mut with = self.rows.iter().filter(|(slots, _)| *slots >> slot & 1 == 1);
+            let Some((_, first)) = with.next() else { continue };
+            let mut union = first.clone();
+            with.for_each(|(_, rows)| union.unite(rows));
+            if union.count() == self.size {
+                self.settled |= 1 << slot;
+            }
+        }
+    }
 }
 
 /// The permissions that pass the filter, for each type of the part.

@@ -41,6 +41,12 @@ impl Snapshot {
         self.selected(|segment, view| evaluate(&query.expr, segment, view))
     }
 
+    /// What the query selects and access can be given on: what an access scope with this query
+    /// covers.
+    pub fn select_grantable(&self, query: &Query) -> Selected<'_> {
+        self.selected(|segment, view| grantable_of(query, segment, view))
+    }
+
     /// What the target covers: exactly the entitlements of which
     /// [`latchkey_domain::policy::targets::covers`] says so.
     pub fn covered(&self, target: &IntegrationTarget) -> Selected<'_> {
@@ -54,7 +60,7 @@ impl Snapshot {
             let parts = targets.iter().map(|target| match target {
                 BundleTarget::Integration(target) => of_target(target, segment, view),
                 BundleTarget::AccessScope(id) => match self.policy.find_query(id) {
-                    Some(query) => evaluate(&query.expr, segment, view).and(&grantable(view)),
+                    Some(query) => grantable_of(query, segment, view),
                     None => Selection::NONE,
                 },
             });
@@ -76,9 +82,10 @@ impl Snapshot {
     }
 }
 
-/// The rows that access can be given on.
-fn grantable(view: &View) -> Selection {
-    Selection::Even(view.part.active.clone().into())
+/// What a query selects of the rows that access can be given on.
+fn grantable_of(query: &Query, segment: &Segment, view: &View) -> Selection {
+    let active = Selection::Even(view.part.active.clone().into());
+    evaluate(&query.expr, segment, view).and(&active)
 }
 
 /// What a target covers.

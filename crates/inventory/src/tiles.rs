@@ -12,7 +12,7 @@
 //! Only rows that access can be given on are in a tile. Which rows a later part hides is not
 //! looked at here: who counts takes them out.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use latchkey_domain::inventory::Permission;
 
@@ -56,6 +56,8 @@ pub(crate) struct Tiles {
     /// Reaches from this number on are not looked at yet.
     next_reach: u32,
     all: Vec<Tile>,
+    /// Numbers of tiles by type, those with most rows first.
+    by_size: Vec<u32>,
     layers: Vec<Arc<Layer>>,
     /// How many rows of each type access can be given on.
     rows_of_type: Vec<u64>,
@@ -152,6 +154,7 @@ impl Tiles {
             generation: reaches.generation,
             next_reach: 0,
             all: Vec::new(),
+            by_size: Vec::new(),
             layers: Vec::new(),
             rows_of_type: sizes_of_types(&view.part),
         });
@@ -186,7 +189,14 @@ impl Tiles {
         }
         layers.lay();
         tiles.all.shrink_to_fit();
+        tiles.sort();
         tiles
+    }
+
+    fn sort(&mut self) {
+        let mut by_size: Vec<u32> = (0u32..).zip(&self.all).map(|(number, _)| number).collect();
+        by_size.sort_by_cached_key(|tile| (self.kind_of(*tile), Reverse(self.count(*tile))));
+        self.by_size = by_size;
     }
 
     pub(crate) fn all(&self) -> &[Tile] {
@@ -205,11 +215,27 @@ impl Tiles {
         }
     }
 
-    /// Whether a tile is every row of its type that access can be given on.
-    pub(crate) fn is_whole(&self, tile: u32) -> bool {
-        let count = self.layer_of(tile).map(|layer| layer.rows_of_tile.count(tile - layer.first));
-        let kind = self.all.get(tile as usize).map(|tile| tile.kind as usize);
-        count.is_some() && count.as_ref() == kind.and_then(|kind| self.rows_of_type.get(kind))
+    /// How many rows a tile has.
+    pub(crate) fn count(&self, tile: u32) -> u64 {
+        let layer = self.layer_of(tile);
+        layer.map_or(0, |layer| layer.rows_of_tile.count(tile - layer.first))
+    }
+
+    /// The number of a tile's type.
+    pub(crate) fn kind_of(&self, tile: u32) -> u32 {
+        self.all.get(tile as usize).map_or(NO, |tile| tile.kind)
+    }
+
+    /// The tiles of each type, those with most rows first.
+    pub(crate) fn by_kind(&self) -> impl Iterator<Item = (u32, &[u32])> {
+        let alike = |one: &u32, other: &u32| self.kind_of(*one) == self.kind_of(*other);
+        let kinds = self.by_size.chunk_by(alike);
+        kinds.filter_map(|tiles| Some((self.kind_of(*tiles.first()?), tiles)))
+    }
+
+    /// How many rows of a type access can be given on.
+    pub(crate) fn rows_of_kind(&self, kind: u32) -> u64 {
+        self.rows_of_type.get(kind as usize).copied().unwrap_or_default()
     }
 
     /// The tiles that a row is in.
@@ -224,6 +250,7 @@ impl Tiles {
         let layers = self.layers.iter();
         layers.map(|own| own.rows_of_tile.bytes() + own.tiles_of_row.bytes()).sum::<usize>()
             + self.all.capacity() * size_of::<Tile>()
+            + self.by_size.capacity() * 4
     }
 }
 

@@ -19,7 +19,7 @@ use latchkey_store::Tx;
 
 use super::{
     approvers::{Parties, people_to_ask},
-    filing::{Asked, RequestAccess, check_command},
+    filing::{Asked, RequestAccess, check_command, picture_for},
     form::{Form, justification_field},
     programs::{AskedProgram, Heard, newly_asked_hosts},
 };
@@ -99,9 +99,10 @@ pub async fn dry_run_request(
 ) -> Result<DryRun, AppError> {
     actor.require(Operation::DryRunRequest)?;
     check_command(&command)?;
+    let picture = picture_for(app, &command).await;
     app.store()
         .read(async |tx: &mut Tx| -> Result<DryRun, AppError> {
-            let asked = Asked::read(tx, actor, &command, false).await?;
+            let asked = Asked::read(tx, actor, &command, false, picture.as_deref()).await?;
             let form = Form::read(tx).await?;
             let split = asked.split(tx.now(), &command);
             let mut missing = form.missing_answers(&command, true);

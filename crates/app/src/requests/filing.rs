@@ -2,7 +2,10 @@
 //! where that flow sends it, all in one transaction. All or nothing: if any entitlement has no
 //! governing flow, nothing is created.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
@@ -19,6 +22,7 @@ use latchkey_domain::{
     request::{AccessRequest, RequestState, RequestUnit},
     settings::SettingSpec,
 };
+use latchkey_inventory::Snapshot;
 use latchkey_store::{NewJob, Tx, Wake};
 use serde_json::json;
 
@@ -34,11 +38,13 @@ use super::{
     view::{RequestView, view},
 };
 use crate::{
-    Actor, App, Operation, bundles,
-    contents::{Contents, entitlements_of_bundle},
+    Actor, App, Operation,
+    bundle_members::entitlements_of_bundle,
+    bundles,
+    contents::Contents,
     crash_points,
     error::{AppError, codes},
-    jobs,
+    indexed, jobs,
     lifecycle::{begin_granting, enter, lock_claims_of},
 };
 
@@ -76,10 +82,10 @@ pub async fn request_access(
 ) -> Result<Vec<RequestView>, AppError> {
     actor.require(Operation::RequestAccess)?;
     check_command(&command)?;
-    let filed = app
-        .store()
-        .write(async |tx: &mut Tx| file(tx, app, actor, &command, Filing::default()).await)
-        .await?;
+    let picture = picture_for(app, &command).await;
+    let filing = Filing { picture: picture.as_deref(), ..Filing::default() };
+    let filed =
+        app.store().write(async |tx: &mut Tx| file(tx, app, actor, &command, filing).await).await?;
     app.store().wake().notify(Wake::Tasks);
     app.crash_point(crash_points::REQUEST_FILED);
     Ok(filed)
@@ -94,6 +100,7 @@ pub async fn request_again(
     custom_fields: BTreeMap<String, String>,
 ) -> Result<Vec<RequestView>, AppError> {
     actor.require(Operation::RequestAccess)?;
+    let picture = indexed::present(app);
     let filed = app
         .store()
         .write(async |tx: &mut Tx| -> Result<Vec<RequestView>, AppError> {
@@ -120,6 +127,7 @@ pub async fn request_again(
                 again: Some(&former.id),
                 as_grantee: former.asked_as_grantee && actor.may(Operation::RequestForUser),
                 undivided: false,
+                picture: Some(&picture),
             };
             file(tx, app, actor, &command, filing).await
         })
@@ -153,6 +161,16 @@ pub(super) struct Filing<'a> {
     pub(super) as_grantee: bool,
     /// Whether the answer has room for one request only.
     pub(super) undivided: bool,
+    /// The index as it was when the transaction began, to find the members of a bundle by.
+    pub(super) picture: Option<&'a Snapshot>,
+}
+
+/// The index, if the call needs it and there is one: nobody is refused for want of it.
+pub(super) async fn picture_for(app: &App, command: &RequestAccess) -> Option<Arc<Snapshot>> {
+    match &command.bundle_reference {
+        Some(_) => indexed::snapshot(app).await.ok(),
+        None => None,
+    }
 }
 
 /// What was asked, with everything that deciding about it needs. Asked through a bundle, the
@@ -175,6 +193,7 @@ impl Asked {
         actor: &Actor,
         command: &RequestAccess,
         as_grantee: bool,
+        picture: Option<&Snapshot>,
     ) -> Result<Self, AppError> {
         let requestor = Person::of(tx, actor.user.clone()).await?;
         let grantee = match command.grantee.as_deref() {
@@ -186,7 +205,7 @@ impl Asked {
             None => None,
         };
         let entitlements = match &bundle {
-            Some(bundle) => entitlements_of_bundle(tx, bundle).await?,
+            Some(bundle) => entitlements_of_bundle(tx, bundle, picture).await?,
             None => read_entitlements(tx, &command.entitlements).await?,
         };
         let flows = tx.active_flows().await?;
@@ -299,7 +318,7 @@ pub(super) async fn file(
     command: &RequestAccess,
     filing: Filing<'_>,
 ) -> Result<Vec<RequestView>, AppError> {
-    let asked = Asked::read(tx, actor, command, filing.as_grantee).await?;
+    let asked = Asked::read(tx, actor, command, filing.as_grantee, filing.picture).await?;
     let now = tx.now();
     let split = asked.split(now, command);
     if let Some(refusal) = split.refusal() {

@@ -18,6 +18,7 @@ use latchkey_domain::{
     ids::{AccessScopeId, BundleId},
     request::RequestState,
 };
+use latchkey_store::Tx;
 
 use crate::{ground::Ground, on_both_databases};
 
@@ -193,6 +194,33 @@ on_both_databases! {
         assert_eq!(ground.state(&asked).await, RequestState::Active);
         assert_eq!(ground.held().len(), 1, "what joined later is not in it");
         assert_eq!(tables_of(&ask_through(ground, "Analysts").await), ["customers", "orders"]);
+    }
+
+    async fn a_bundle_holds_what_another_server_changed_just_now(ground) {
+        let mut flow = ground.flow("by bundle", Some(60), &[&ground.bob]).await;
+        let prod = scope(ground, r#"resource_tag["env"] = "prod" and permission_name = "READ_ONLY""#);
+        let part = BundleTarget::Integration(part_of(&flow));
+        let all = bundle(ground, vec![BundleTarget::AccessScope(prod.await)]).await;
+        retarget(ground, &mut flow, FlowTarget::Bundle(all.id.clone())).await;
+        tag(ground, "orders", "prod").await;
+        tag(ground, "invoices", "prod").await;
+        assert_eq!(tables_of(&ask_through(ground, "Analysts").await), ["invoices", "orders"]);
+        // No time passes, and nothing tells this server of it.
+        let other = ground.second_server().await;
+        for (table, env) in [("customers", "prod"), ("orders", "dev")] {
+            let (id, _) = ground.entitlement(table);
+            let tags = BTreeMap::from([("env".to_owned(), env.to_owned())]);
+            let write = async |tx: &mut Tx| tx.set_user_tags(&id, &tags).await;
+            assert!(other.store().write(write).await.unwrap());
+        }
+        assert_eq!(tables_of(&ask_through(ground, "Analysts").await), ["customers", "invoices"]);
+
+        // Targets that hold the same come to each member once.
+        let mut bundle = all;
+        bundle.targets.push(part);
+        ground.write(async |tx| tx.update_bundle(&mut bundle).await.unwrap()).await;
+        let asked = ask_through(ground, "Analysts").await;
+        assert_eq!(tables_of(&asked), ["customers", "invoices", "orders"]);
     }
 
     async fn a06_what_left_the_bundle_before_the_decision_is_not_granted(ground) {

@@ -160,6 +160,11 @@ impl Ground {
         ground
     }
 
+    /// Another server over the same database.
+    pub async fn second_server(&self) -> App {
+        app_over(&self.database, &self.keys, &self.clock, SeededRng::new(2)).await
+    }
+
     /// Puts the ground away as it stands. On SQLite alone.
     pub async fn put_away(self) -> Standing {
         self.app.store().close().await;

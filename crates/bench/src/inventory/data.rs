@@ -271,9 +271,17 @@ fn tag_scope(numbers: &mut Numbers, scope_mode: ScopeMode) -> ResourceScope {
     }
 }
 
-/// Six targets in ten go by a tag, one each by a tag with an exception, by names, by type alone
-/// and by an access scope.
-fn target(numbers: &mut Numbers, integrations: u64, resources: u64) -> FlowTarget {
+/// What flows reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Targets {
+    /// Six targets in ten go by a tag, one each by a tag with an exception, by names, by type
+    /// alone and by an access scope.
+    Mixed,
+    /// None goes by type alone; those go by a tag as well.
+    Parts,
+}
+
+fn target(numbers: &mut Numbers, of: Targets, integrations: u64, resources: u64) -> FlowTarget {
     let kind = numbers.below(10);
     if kind == 9 {
         let scope = numbers.below(SCOPES);
@@ -282,6 +290,7 @@ fn target(numbers: &mut Numbers, integrations: u64, resources: u64) -> FlowTarge
     let own = numbers.below(integrations);
     let scopes = match kind {
         0..=5 => Some(vec![tag_scope(numbers, ScopeMode::IncludeResources)]),
+        8 if of == Targets::Parts => Some(vec![tag_scope(numbers, ScopeMode::IncludeResources)]),
         6 => Some(vec![
             tag_scope(numbers, ScopeMode::IncludeResources),
             ResourceScope {
@@ -318,6 +327,7 @@ fn target(numbers: &mut Numbers, integrations: u64, resources: u64) -> FlowTarge
 pub(crate) fn flows(
     count: u64,
     percent: u64,
+    of: Targets,
     integrations: u64,
     resources: u64,
 ) -> Vec<AccessFlow> {
@@ -326,7 +336,7 @@ pub(crate) fn flows(
         let requestors = requestors(&mut numbers, percent);
         let targets = 1 + numbers.below(2);
         let access_targets =
-            (0..targets).map(|_| target(&mut numbers, integrations, resources)).collect();
+            (0..targets).map(|_| target(&mut numbers, of, integrations, resources)).collect();
         AccessFlow {
             id: FlowId::new(format!("01980000-0000-7000-b000-{number:012}")),
             name: format!("flow {number}"),

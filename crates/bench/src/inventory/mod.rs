@@ -39,6 +39,9 @@ const FLOWS: [u64; 4] = [10, 100, 1_000, 10_000];
 /// What share of a hundred flows concerns a person.
 const SHARES: [u64; 3] = [1, 10, 50];
 
+/// How many rows the queries on `PostgreSQL` go over together, for each number of conditions.
+const SQL_ROWS: u64 = 10_000_000;
+
 /// How `bench inventory` is run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -105,7 +108,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
             let sql = Sql::fill(server, resources).await?;
             println!("{}", sql.settings);
             sql_settings = json!(sql.settings);
-            sql.queries(&*clock, resources, repetitions / 10, &mut measured).await?;
+            // A statement over a million rows takes seconds.
+            let statements = (repetitions / 10).min(SQL_ROWS / resources);
+            sql.queries(&*clock, &index, resources, statements, &mut measured).await?;
             if Some(&scale) == SCALES.last() {
                 println!("The same decisions by every side");
                 let repetitions = repetitions / 5;
@@ -168,7 +173,7 @@ fn targets(measured: &Measured) -> Vec<Target> {
     vec![
         Target::new(
             "available access, first page and count, 1,000,000: p99",
-            ms(worst(index::AVAILABLE, 99, &|one| one.what == index::AVAILABLE)),
+            ms(worst(index::AVAILABLE, 99, &|one| one.what != index::AVAILABLE_BY_NAME)),
             "ms",
             Bound::AtMost(10.0),
         ),

@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use casbin::{CoreApi as _, DefaultModel, Enforcer, MemoryAdapter, MgmtApi as _};
+use casbin::{
+    CoreApi as _, DefaultModel, Enforcer, MemoryAdapter, MgmtApi as _,
+    function_map::{OperatorFunction, dynamic_to_str},
+};
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
     PolicySet, Request, RestrictedExpression,
@@ -84,7 +87,7 @@ fn cedar(flows: &[AccessFlow]) -> Result<Engine<'static>> {
     let policies = PolicySet::from_str(&text)?;
     let authorizer = Authorizer::new();
     Ok(Box::new(move |question: &Question| {
-        let Question { person, resource, permission } = question;
+        let Question { person, resource, permission, .. } = question;
         let principal = uid("User", person.user.id.as_str())?;
         let groups: Result<HashSet<EntityUid>> =
             person.groups.iter().map(|group| uid("Group", group.id.as_str())).collect();
@@ -118,7 +121,7 @@ g = _, _
 [policy_effect]
 e = some(where (p.eft == allow))
 [matchers]
-m = r.place == p.place && r.act == p.act && g(r.sub, p.sub) && r.tags.contains(p.tag)
+m = r.place == p.place && r.act == p.act && g(r.sub, p.sub) && tagged(r.tags, p.tag)
 ";
 
 /// A line a flow, target, permission and tag value. The people who ask are told beforehand, as
@@ -156,13 +159,17 @@ fn casbin(flows: &[AccessFlow], questions: &[Question]) -> Result<Engine<'static
     let enforcer = futures::executor::block_on(async {
         let model = DefaultModel::from_str(CASBIN_MODEL).await?;
         let mut enforcer = Enforcer::new(model, MemoryAdapter::default()).await?;
+        let tagged = OperatorFunction::Arg2(|tags, tag| {
+            dynamic_to_str(&tags).contains(&*dynamic_to_str(&tag)).into()
+        });
+        enforcer.add_function("tagged", tagged);
         enforcer.add_policies(lines.into_iter().collect()).await?;
         enforcer.add_grouping_policies(members.into_iter().collect()).await?;
         Ok::<_, casbin::Error>(enforcer)
     })
     .map_err(|error| anyhow!("casbin: {error}"))?;
     Ok(Box::new(move |question: &Question| {
-        let Question { person, resource, permission } = question;
+        let Question { person, resource, permission, .. } = question;
         let place = format!("{} {}", resource.integration_id, resource.resource_type);
         let mut tags = "|".to_owned();
         for (key, value) in &resource.tags {
@@ -250,7 +257,7 @@ fn rego(policy: &str, rules: &serde_json::Value) -> Result<Engine<'static>> {
     engine.add_policy("latchkey.rego".to_owned(), format!("{policy}{REGO_RULE}"))?;
     engine.add_data(regorus::Value::from_json_str(&json!({ "rules": rules }).to_string())?)?;
     Ok(Box::new(move |question: &Question| {
-        let Question { person, resource, permission } = question;
+        let Question { person, resource, permission, .. } = question;
         let groups: Vec<&str> = person.groups.iter().map(|group| group.id.as_str()).collect();
         let input = json!({
             "integration": resource.integration_id,

@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use bytes::Bytes;
 use futures::SinkExt as _;
-use latchkey_aql::{Condition, Expr, FieldName, Operator, parse};
+use latchkey_aql::{Condition, Expr, FieldName, Operator, Query, parse};
 use latchkey_domain::{
     Clock,
     flow::{AccessFlow, FlowTarget},
     inventory::Resource,
 };
+use latchkey_inventory::Index;
 use latchkey_systems::Postgres;
 use serde_json::json;
 use tokio_postgres::{Client, NoTls, Statement};
@@ -106,21 +107,32 @@ impl Sql {
         Ok(Self { client, decide, settings })
     }
 
-    /// Measures queries.
+    /// Measures queries, and holds the index to what the database counts.
     pub(crate) async fn queries(
         &self,
         clock: &dyn Clock,
+        index: &Index,
         resources: u64,
         repetitions: u64,
         measured: &mut Measured,
     ) -> Result<()> {
+        let snapshot = index.snapshot();
+        let mut compared = 0;
         for conditions in CONDITIONS {
             let mut timings = Timings::new(format!("{QUERY} {conditions}"), SIDE, resources, 0, 0);
             for number in 0..repetitions {
-                timings.add(ask(clock, &self.client, number, conditions).await?);
+                let (query, statements) = asked(number, conditions)?;
+                let (took, count) = timed(clock, &self.client, &statements).await?;
+                timings.add(took);
+                if let Some(count) = count {
+                    let own = snapshot.select(&query).count();
+                    ensure!(own == count, "{query}: the index counts {own}, PostgreSQL {count}");
+                    compared += 1;
+                }
             }
             measured.timings.push(timings.done());
         }
+        println!("  {compared} queries select as much by the index as by PostgreSQL");
         Ok(())
     }
 
@@ -134,7 +146,7 @@ impl Sql {
 
     /// May this person ask for this entitlement.
     pub(crate) async fn decide(&self, question: &Question) -> Result<bool> {
-        let Question { person, resource, permission } = question;
+        let Question { person, resource, permission, .. } = question;
         let groups: Vec<&str> = person.groups.iter().map(|group| group.id.as_str()).collect();
         let id = resource.id.as_str();
         let row = self.client.query_one(&self.decide, &[&id, permission, &groups]).await?;
@@ -213,24 +225,39 @@ async fn fill_flows(client: &Client, flows: &[AccessFlow]) -> Result<()> {
     copy(client, "requestors", requestors).await
 }
 
-/// How long it takes, or [`PATIENCE_MS`].
-async fn timed(clock: &dyn Clock, client: &Client, statements: &[&str]) -> Result<Duration> {
+/// How long the count and the page take, or [`PATIENCE_MS`]; and the count, if it was waited for.
+async fn timed(
+    clock: &dyn Clock,
+    client: &Client,
+    statements: &Statements,
+) -> Result<(Duration, Option<u64>)> {
     let began = clock.monotonic();
-    for statement in statements {
-        match client.query(*statement, &[]).await {
+    let mut counted = None;
+    for statement in [&statements.count, &statements.page] {
+        match client.query(statement.as_str(), &[]).await {
+            Ok(rows) if counted.is_none() => {
+                let count: i64 = rows.first().map_or(0, |row| row.get(0));
+                counted = Some(u64::try_from(count)?);
+            }
             Ok(_) => {}
             Err(error)
                 if error.code() == Some(&tokio_postgres::error::SqlState::QUERY_CANCELED) =>
             {
-                return Ok(Duration::from_millis(PATIENCE_MS));
+                return Ok((Duration::from_millis(PATIENCE_MS), counted));
             }
             Err(error) => bail!("{statement}: {error:?}"),
         }
     }
-    Ok(clock.monotonic().saturating_sub(began))
+    Ok((clock.monotonic().saturating_sub(began), counted))
 }
 
-async fn ask(clock: &dyn Clock, client: &Client, number: u64, conditions: u64) -> Result<Duration> {
+/// What stands for a query.
+struct Statements {
+    count: String,
+    page: String,
+}
+
+fn asked(number: u64, conditions: u64) -> Result<(Query, Statements)> {
     let text = data::query(number, conditions);
     let query = parse(&text).map_err(|faults| anyhow!("{text}: {faults:?}"))?;
     let place = format!(
@@ -242,7 +269,7 @@ async fn ask(clock: &dyn Clock, client: &Client, number: u64, conditions: u64) -
     let page = format!(
         "SELECT r.*, p.name {place} ORDER BY r.integration, r.created_at, r.id, p.name LIMIT 50"
     );
-    timed(clock, client, &[&count, &page]).await
+    Ok((query, Statements { count, page }))
 }
 
 fn quoted(text: &str) -> String {

@@ -60,6 +60,9 @@ async fn requests_of_an_older_database_say_their_places_in_lists(ground: Ground)
         "DROP INDEX IF EXISTS requests_listed",
         "ALTER TABLE requests DROP COLUMN places",
         "DROP TABLE program_answers",
+        "DROP TABLE emergencies",
+        "DROP TABLE group_nesting",
+        "DELETE FROM counters WHERE name = 'group_nesting'",
         "DELETE FROM schema_migrations WHERE version >= 16",
     ] {
         crate::secrets::execute(&ground, statement).await;
