@@ -64,6 +64,7 @@ pub(crate) const STEPS: &[Step] = &[
         name: "program_answers",
         sql: include_str!("../migrations/0017_program_answers.sql"),
     },
+    Step { version: 18, name: "sign_in", sql: include_str!("../migrations/0018_sign_in.sql") },
 ];
 
 /// What steps do besides where the database is SQLite, by version: an index that holds whole rows
@@ -72,4 +73,4 @@ pub(crate) const ON_SQLITE: &[(i64, &str)] =
     &[(16, include_str!("../migrations/0016_places_of_requests.sqlite.sql"))];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 17;
+pub(crate) const LATEST: i64 = 18;

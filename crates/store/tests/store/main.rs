@@ -17,6 +17,7 @@ mod outage;
 mod people;
 mod requests;
 mod secrets;
+mod sign_in;
 mod tasks;
 mod transactions;
 mod vocabulary;
