@@ -18,6 +18,7 @@ pub mod grantees;
 pub mod matching;
 pub mod owners;
 pub mod programs;
+pub mod second_factor;
 pub mod selection;
 pub mod targets;
 pub mod texts;

@@ -18,6 +18,7 @@ use crate::{
         matching::{PersonFacts, meets},
         owners::Owners,
         programs::ProgramAnswer,
+        second_factor::needs_second_factor,
         selection::check_time,
         targets::{Contents, flow_covers, gives_through, is_grantable},
         unbuilt::unsupported_members,
@@ -52,6 +53,9 @@ pub struct Facts<'a> {
     pub answers: &'a [ProgramAnswer],
     /// How many entitlements the request has.
     pub unit_count: usize,
+    /// Whether the requestor gave a second factor for it, or cannot but give one before anybody
+    /// is asked.
+    pub has_second_factor: bool,
     /// The length that would be granted, in seconds; `None` means until revoked.
     pub duration_sec: Option<i64>,
     /// The request's digest, computed from its rows now.
@@ -128,6 +132,9 @@ pub enum NoLongerAllowed {
         /// When it opens.
         next_opening: Option<Timestamp>,
     },
+    /// A second factor is asked for, and none was given.
+    #[error("its access flow now asks for a second factor; ask again")]
+    SecondFactor,
     /// The flow now asks for approvals that were not given.
     #[error("its access flow now asks for other approvals; ask again")]
     AsksForMore,
@@ -182,6 +189,12 @@ pub fn still_allowed<'a>(facts: &Facts<'a>) -> Result<&'a AccessFlow, NoLongerAl
     }
     allowed_by(facts.frozen, facts)?;
     allowed_by(&current.policy, facts)?;
+    // Of the frozen policy too: then it is a defect that it got here, and nothing is given by it.
+    if !facts.has_second_factor
+        && [facts.frozen, &current.policy].into_iter().any(needs_second_factor)
+    {
+        return Err(NoLongerAllowed::SecondFactor);
+    }
     Ok(current)
 }
 

@@ -189,43 +189,17 @@ fn disabled_people_get_nothing() {
 }
 
 #[test]
-fn a_flow_that_says_what_is_not_enforced_yet_governs_nothing_and_is_named() {
+fn a_flow_that_asks_for_a_second_factor_governs_and_comes_after_one_that_does_not() {
     let alice = person("alice");
-    let mut mfa = policy();
-    mfa.settings.require_mfa = true;
-    let flows = [flow("careful", mfa)];
-    let refusal = chosen(&flows, &asking(&alice)).unwrap_err();
-    assert_eq!(
-        refusal.to_string(),
-        "no access flow allows this; the flow \"careful\" governs nothing, because it uses what \
-         is not enforced yet: settings.require_mfa"
-    );
-    assert!(!is_usable_by(&flows[0], alice.facts(), alice.facts()));
-}
-
-#[test]
-fn unbuilt_flows_are_named_to_those_alone_whom_they_may_concern() {
-    let alice = person("alice");
-    let mut bobs = FlowPolicy { requestors: any_of(vec![user_is("bob")]), ..policy() };
-    bobs.settings.require_mfa = true;
-    let mut other_table = FlowPolicy { access_targets: vec![tables(&["ALL"])], ..policy() };
-    other_table.settings.require_mfa = true;
-    let city = condition("okta_city", MatchOperator::Is, &["Berlin"]);
-    let mut elsewhere = FlowPolicy { requestors: any_of(vec![city]), ..policy() };
-    elsewhere.settings.require_mfa = true;
-    let mut mfa = policy();
-    mfa.settings.require_mfa = true;
-    let flows = [
-        flow("bobs", bobs),
-        flow("other-table", other_table),
-        flow("by-city", elsewhere),
-        flow("with-mfa", mfa),
-    ];
-    let Err(Refusal::NoMatchingFlow { unbuilt }) = chosen(&flows, &asking(&alice)) else {
-        panic!("nothing may govern");
-    };
-    let named: Vec<&str> = unbuilt.iter().map(|flow| flow.flow_name.as_str()).collect();
-    assert_eq!(named, ["with-mfa"]);
+    let mut careful = policy();
+    careful.settings.require_mfa = true;
+    let flows = [flow("careful", careful.clone())];
+    assert_eq!(chosen(&flows, &asking(&alice)), Ok("careful".to_owned()));
+    assert!(is_usable_by(&flows[0], alice.facts(), alice.facts()));
+    let both = [flow("careful", careful), flow("plain", policy())];
+    assert_eq!(chosen(&both, &asking(&alice)), Ok("plain".to_owned()));
+    let strict = Asking { preference: Preference::Strictest, ..asking(&alice) };
+    assert_eq!(chosen(&both, &strict), Ok("careful".to_owned()));
 }
 
 #[test]
@@ -502,7 +476,8 @@ fn oracle(world: &World) -> Option<String> {
         })
         .collect();
     let key = |flow: &AccessFlow| {
-        let friction = i64::from(flow.policy.approver_policy.is_some());
+        let friction = (flow.policy.approver_policy.is_some(), flow.policy.settings.require_mfa);
+        let friction = i64::from(friction.0) * 2 + i64::from(friction.1);
         let longest = flow.policy.grant_duration_in_min.map_or(i64::MAX, i64::from);
         match world.preference {
             Preference::LeastFriction => (friction, -longest),
