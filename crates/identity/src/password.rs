@@ -71,7 +71,7 @@ pub fn verify_password(password: &SecretString, stored: Option<&SecretString>) -
     let text = if is_overlong { &[] } else { text };
     let hash = PasswordHash::new(stored.map_or(NOBODY, ExposeSecret::expose_secret));
     let same = hash.is_ok_and(|hash| argon2().verify_password(text, &hash).is_ok());
-    same & stored.is_some() & !is_overlong
+    same && stored.is_some() && !is_overlong
 }
 
 fn argon2() -> Argon2<'static> {

@@ -133,6 +133,6 @@ fn enrol(frame: &Frame, status: StatusCode, factor: &NewFactor, trouble: &str) -
 }
 
 fn show_codes(frame: &Frame, codes: &[SecretString]) -> Response {
-    let codes = codes.iter().map(|code| code.expose_secret()).collect();
+    let codes = codes.iter().map(ExposeSecret::expose_secret).collect();
     page(StatusCode::OK, &CodesPage { frame, codes })
 }

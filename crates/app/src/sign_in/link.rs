@@ -38,7 +38,7 @@ pub struct NewLink {
 #[derive(Debug)]
 pub enum LinkUsed {
     /// The password is set; come in.
-    In(SignedIn),
+    In(Box<SignedIn>),
     /// There is no such link, or no more.
     Gone,
     /// Nobody looked: there were too many tries from this address.
@@ -124,7 +124,7 @@ pub async fn use_sign_in_link(
             let detail = json!({ "sessions_ended": ended });
             let id = signed_in.user.id.as_str();
             record(tx, &by, "password.set", "user", id, detail).await?;
-            Ok(LinkUsed::In(signed_in))
+            Ok(LinkUsed::In(Box::new(signed_in)))
         })
         .await
 }

@@ -24,7 +24,7 @@ const NOBODY: &str = "unknown";
 #[derive(Debug)]
 pub enum SignIn {
     /// Come in.
-    In(SignedIn),
+    In(Box<SignedIn>),
     /// No; the answer does not say what was wrong.
     Refused,
     /// Nobody looked: there were too many tries, for this account or from this address.
@@ -72,7 +72,7 @@ pub async fn sign_in(
             tx.forget_tries(PASSWORD_TRIES, &account).await?;
             tx.give_try_back(ADDRESS_TRIES, &address).await?;
             tx.sweep_tries(ADDRESS_TRIES.window_sec).await?;
-            Ok(SignIn::In(begin(tx, app, user, "password").await?))
+            Ok(SignIn::In(Box::new(begin(tx, app, user, "password").await?)))
         })
         .await
 }

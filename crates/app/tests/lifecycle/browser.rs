@@ -25,7 +25,7 @@ pub async fn browser(ground: &Ground, actor: &Actor) -> Actor {
 async fn by_link(ground: &Ground, actor: &Actor) -> SignedIn {
     let link = link(ground, actor).await;
     match use_sign_in_link(&ground.app, &link, &text(PASSWORD), "10.0.0.1").await.unwrap() {
-        LinkUsed::In(signed_in) => signed_in,
+        LinkUsed::In(signed_in) => *signed_in,
         other => panic!("{other:?}"),
     }
 }

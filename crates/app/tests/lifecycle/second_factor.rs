@@ -155,7 +155,7 @@ on_both_databases! {
         assert_eq!(forced.unwrap_err().kind, ErrorKind::Conflict);
 
         let (page, named) = shown(ground, &phone.browser, None).await;
-        assert_eq!(named, [request.request.id.clone()]);
+        assert_eq!(named, std::slice::from_ref(&request.request.id));
         let passed = pass(ground, &phone.browser, &page, &phone.code(ground)).await;
         assert_eq!(passed, released(&[&request]));
         assert_eq!(ground.state(&request).await, RequestState::Pending);
@@ -198,7 +198,7 @@ on_both_databases! {
         let other = ground.ask(&["orders"], None).await;
         let number = format!("AR-{}", other.request.number);
         let (page, named) = shown(ground, &phone.browser, Some(&number)).await;
-        assert_eq!(named, [other.request.id.clone()]);
+        assert_eq!(named, std::slice::from_ref(&other.request.id));
         let passed = pass(ground, &phone.browser, &page, &phone.code(ground)).await;
         assert_eq!(passed, released(&[&other]));
         assert_eq!(ground.state(&late).await, RequestState::PendingMfa);
@@ -213,7 +213,7 @@ on_both_databases! {
         let (page, _) = shown(ground, &phone.browser, None).await;
         pass(ground, &phone.browser, &page, &phone.code(ground)).await;
         let told = pass_by_token(&ground.app, &ground.ana).await.unwrap().released;
-        assert_eq!(told, [before.request.id.clone()]);
+        assert_eq!(told, std::slice::from_ref(&before.request.id));
 
         // The browser's proof is a second old, and of no use to the token.
         let after = ground.ask(&["customers"], None).await;
