@@ -93,13 +93,7 @@ impl Server {
         let site = Site::new(Some(ORIGIN), listen).unwrap();
         let pages = latchkey_web::router(WebState::new(app.clone(), site));
         let router = pages.fallback_service(latchkey_api::router(ApiState::new(app.clone())));
-        Self {
-            router,
-            app,
-            clock,
-            _database: database,
-            _keys: keys,
-        }
+        Self { router, app, clock, _database: database, _keys: keys }
     }
 
     /// The same pages for people on this machine, without a public address.

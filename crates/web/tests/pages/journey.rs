@@ -168,10 +168,8 @@ on_both_databases! {
     }
 }
 
-/// A table, and a flow that asks for a second factor; Ada as a token acts for her.
-async fn shop(server: &Server) -> Actor {
-    let now = server.clock.now();
-    let connector = latchkey_domain::integration::Connector {
+fn connector(now: jiff::Timestamp) -> latchkey_domain::integration::Connector {
+    latchkey_domain::integration::Connector {
         id: ConnectorId::new("edge"),
         name: "edge".to_owned(),
         token_hash: None,
@@ -180,7 +178,13 @@ async fn shop(server: &Server) -> Actor {
         version: String::new(),
         cloud_provider_type: "ON_PREM".to_owned(),
         sessions: Vec::new(),
-    };
+    }
+}
+
+/// A table, and a flow that asks for a second factor; Ada as a token acts for her.
+async fn shop(server: &Server) -> Actor {
+    let now = server.clock.now();
+    let connector = connector(now);
     let integration = latchkey_domain::integration::Integration {
         id: IntegrationId::new("shop"),
         name: "shop".to_owned(),
