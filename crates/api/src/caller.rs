@@ -62,6 +62,7 @@ uses! {
     ReadReports ManageReports RunReports
     ReadOwnRequests RevokeOwnRequest ExtendOwnRequest DecideRequest ReadSessions ReadAccessDetails
     ResetCredentials
+    ReadOwnSecondFactor PassSecondFactor ResetSecondFactor
 }
 
 impl<O: Use, S> FromRequestParts<S> for May<O>

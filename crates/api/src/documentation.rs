@@ -39,6 +39,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Activity Reports", "Saved reports of what was asked for and given."),
     ("Groups", "User groups."),
     ("Users", "People."),
+    ("User Session", "The caller."),
     ("Attributes", "Identity attributes that conditions look at."),
     ("Identities", "What conditions can name, and attributes of people."),
     ("Latchkey", "Operations of our own, beside the common wire format."),

@@ -10,6 +10,7 @@ use latchkey_domain::{
     audit::AuditActor,
     ids::{ConnectorId, TokenId, UserId},
     people::{Role, TokenScope, User, UserStatus},
+    sign_in::WebSession,
 };
 
 use crate::{
@@ -26,6 +27,8 @@ pub struct Actor {
     pub scopes: BTreeSet<TokenScope>,
     /// The token, where one was used.
     pub token_id: Option<TokenId>,
+    /// The browser session, where that was used; never with a token.
+    pub web_session: Option<WebSession>,
     /// Whether this is the command line; `user` is then a stand-in that no row refers to.
     command_line: bool,
 }
@@ -33,7 +36,14 @@ pub struct Actor {
 impl Actor {
     /// A person with what the token in hand allows.
     pub fn new(user: User, scopes: BTreeSet<TokenScope>, token_id: Option<TokenId>) -> Self {
-        Self { user, scopes, token_id, command_line: false }
+        Self { user, scopes, token_id, web_session: None, command_line: false }
+    }
+
+    /// A person in a browser, who may do what their roles allow.
+    pub fn in_browser(user: User, session: WebSession) -> Self {
+        let scopes =
+            [TokenScope::Read, TokenScope::Request, TokenScope::Decide, TokenScope::Admin].into();
+        Self { user, scopes, token_id: None, web_session: Some(session), command_line: false }
     }
 
     /// Somebody with a shell on the server's machine, who could read the database anyway: may
@@ -53,7 +63,7 @@ impl Actor {
             created_at: Timestamp::UNIX_EPOCH,
         };
         let scopes = TokenScope::ALL.into_iter().collect();
-        Self { user, scopes, token_id: None, command_line: true }
+        Self { user, scopes, token_id: None, web_session: None, command_line: true }
     }
 
     /// Whether this is the command line and no person.

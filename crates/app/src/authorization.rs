@@ -92,6 +92,10 @@ operations! {
     DisableUser: Admin, ADMIN, Admin;
     /// Give or take a role.
     ManageRoles: Admin, ADMIN, Admin;
+    /// Make a link by which somebody sets a password and signs in.
+    CreateSignInLink: Admin, ADMIN, Admin;
+    /// Take the second factor from somebody who has lost it.
+    ResetSecondFactor: Admin, ADMIN, Admin;
     /// Make a token for another user.
     CreateTokenForOther: Admin, ADMIN, Admin;
     /// End a token of another user.
@@ -181,6 +185,12 @@ operations! {
     CreateOwnToken: Portal, NO_ROLE, Read;
     /// End a token of one's own.
     RevokeOwnToken: Portal, NO_ROLE, Read;
+    /// See whether one has a second factor.
+    ReadOwnSecondFactor: Portal, NO_ROLE, Read;
+    /// Enrol, change and remove one's second factor, in a browser.
+    ManageOwnSecondFactor: Portal, NO_ROLE, Read;
+    /// Give the second factor for one's requests, or ask whether it was given.
+    PassSecondFactor: Portal, NO_ROLE, Request;
     /// Read what one may ask for.
     ReadAvailableAccess: Portal, NO_ROLE, Read;
     /// File a request, or file one again.

@@ -36,6 +36,8 @@ pub mod codes {
     pub const NOT_AN_APPROVER: &str = "NotAnApprover";
     /// 403: requestor and grantee may not decide about their own request.
     pub const SELF_APPROVAL: &str = "SelfApproval";
+    /// 403: a second factor has to be given first, in a browser.
+    pub const SECOND_FACTOR_REQUIRED: &str = "SecondFactorRequired";
     /// 400: the flow asks for a justification.
     pub const JUSTIFICATION_REQUIRED: &str = "JustificationRequired";
     /// 400: the flow asks approvers for a reason.
@@ -59,6 +61,7 @@ pub mod codes {
         (DURATION_TOO_LONG, ErrorKind::Invalid),
         (NOT_AN_APPROVER, ErrorKind::Forbidden),
         (SELF_APPROVAL, ErrorKind::Forbidden),
+        (SECOND_FACTOR_REQUIRED, ErrorKind::Forbidden),
         (JUSTIFICATION_REQUIRED, ErrorKind::Invalid),
         (REASON_REQUIRED, ErrorKind::Invalid),
         (REPORT_TOO_LONG, ErrorKind::Invalid),

@@ -66,6 +66,22 @@ pub fn check_email(field: &str, email: &str) -> Result<(), FieldError> {
     Err(FieldError::new(field, "is not an e-mail address, such as ana@example.com"))
 }
 
+/// A length of time in words, exactly: `1 day 2 hours`.
+pub fn length_in_words(seconds: i64) -> String {
+    let mut rest = seconds;
+    let mut words = Vec::new();
+    for (unit, name) in [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")] {
+        let count = rest / unit;
+        rest %= unit;
+        match count {
+            0 => {}
+            1 => words.push(format!("1 {name}")),
+            many => words.push(format!("{many} {name}s")),
+        }
+    }
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +101,11 @@ mod tests {
         assert!(check_name("name", "two\nlines").is_err());
         assert!(check_name("name", &"x".repeat(256)).is_err());
         assert!(check_name("name", "Équipe données 1").is_ok());
+    }
+
+    #[test]
+    fn lengths_are_said_exactly() {
+        assert_eq!(length_in_words(3600), "1 hour");
+        assert_eq!(length_in_words(93_784), "1 day 2 hours 3 minutes 4 seconds");
     }
 }

@@ -1,7 +1,7 @@
 //! People: creating them, switching them off, and looking them up.
 //!
-//! Invariant: switching a person off ends all that hangs on the person (tokens, pending
-//! requests, live access) in the same transaction; nothing waits for a sweep.
+//! Invariant: switching a person off ends all that hangs on the person (tokens, browser sessions,
+//! pending requests, live access) in the same transaction; nothing waits for a sweep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,7 +77,7 @@ pub async fn create_user(app: &App, actor: &Actor, command: CreateUser) -> Resul
     Ok(user)
 }
 
-/// Switches a user off: tokens stop working, pending requests are cancelled, live access is
+/// Switches a user off: tokens and browser sessions stop working, pending requests are cancelled, live access is
 /// revoked. Repeating it changes nothing. 409 for the last active Admin.
 pub async fn disable_user(app: &App, actor: &Actor, reference: &str) -> Result<User, AppError> {
     actor.require(Operation::DisableUser)?;
@@ -95,6 +95,8 @@ pub async fn disable_user(app: &App, actor: &Actor, reference: &str) -> Result<U
             tx.update_user(&user).await?;
             let now = tx.now();
             tx.revoke_tokens_of_user(&user.id, now).await?;
+            tx.delete_web_sessions_of(&user.id, None).await?;
+            tx.delete_sign_in_links_of(&user.id).await?;
             let detail = json!({ "email": user.email });
             trail::record(tx, &actor.audit(), "user.disabled", "user", user.id.as_str(), detail)
                 .await?;

@@ -117,6 +117,12 @@ ids! {
     ReportId,
     /// A receipt: evidence read back from a target.
     ReceiptId,
+    /// A session of a browser.
+    WebSessionId,
+    /// A second factor of a person.
+    SecondFactorId,
+    /// One showing of the page that asks for the second factor.
+    StepUpPageId,
 }
 
 impl ResourceId {

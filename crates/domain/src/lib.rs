@@ -23,7 +23,9 @@ pub mod provisioning;
 pub mod report;
 pub mod request;
 pub mod resource_tags;
+pub mod second_factor;
 pub mod session;
 pub mod settings;
+pub mod sign_in;
 
 pub use clock::{Clock, Rng};

@@ -2,8 +2,8 @@
 //! access may exist. `docs/policy.md` tells the same in prose, with examples.
 //!
 //! Invariant of this module: it fails closed. A condition that cannot be evaluated matches
-//! nobody, whichever way it is meant; a flow that says something which is not enforced yet
-//! governs nothing; an approval that does not fit what is asked *now* does not count.
+//! nobody, whichever way it is meant; no flow governs below a floor; an approval that does not fit
+//! what is asked *now* does not count.
 
 pub mod approvals;
 pub mod automatic;
@@ -19,9 +19,9 @@ pub mod grantees;
 pub mod matching;
 pub mod owners;
 pub mod programs;
+pub mod second_factor;
 pub mod selection;
 pub mod targets;
 pub mod texts;
 pub mod timeframe;
-pub mod unbuilt;
 pub mod validation;

@@ -220,6 +220,8 @@ pub struct AccessRequest {
     pub ended_at: Option<Timestamp>,
     /// When it was asked to end early.
     pub revoke_requested_at: Option<Timestamp>,
+    /// When the requestor gave the second factor for it; `None` if it was filed without one.
+    pub second_factor_at: Option<Timestamp>,
     /// Grows with every change of the row; guards against lost updates.
     pub version: i64,
 }

@@ -124,6 +124,25 @@ pub const SETTINGS: &[SettingSpec] = &[
                 flow requires.",
     },
     SettingSpec {
+        key: "web_session_sec",
+        default: "43200",
+        kind: SettingKind::Seconds(60, 2_592_000),
+        about: "How long a browser stays signed in at most.",
+    },
+    SettingSpec {
+        key: "web_session_idle_sec",
+        default: "3600",
+        kind: SettingKind::Seconds(60, 2_592_000),
+        about: "How long a browser stays signed in that nobody uses.",
+    },
+    SettingSpec {
+        key: "second_factor_age_sec",
+        default: "3600",
+        kind: SettingKind::Seconds(0, 86_400),
+        about: "For how long a second factor covers later requests from the same browser session \
+                too; 0 for none.",
+    },
+    SettingSpec {
         key: "justification_hint",
         default: "null",
         kind: SettingKind::Text(200),

@@ -45,7 +45,7 @@ impl TokenKey {
         Self(Zeroizing::new(key))
     }
 
-    fn hash(&self, row: &str, secret: &SecretString) -> String {
+    pub(crate) fn hash(&self, row: &str, secret: &SecretString) -> String {
         // HMAC pads a short key with zeros to the block size (RFC 2104), so this is the key as is.
         let mut block = Zeroizing::new([0_u8; 64]);
         block.iter_mut().zip(self.0.iter()).for_each(|(to, from)| *to = *from);

@@ -18,7 +18,6 @@ use latchkey_domain::{
         matching::{PersonFacts, matches, meets},
         selection::is_usable_by,
         targets::{Contents, covers, covers_resource, is_grantable},
-        unbuilt::unsupported_members,
     },
 };
 
@@ -38,8 +37,6 @@ pub struct WhyFlow {
     pub active: bool,
     /// Whether it is asked for, not automatic.
     pub self_serve: bool,
-    /// What it says that is not enforced yet; it gives nothing then.
-    pub unbuilt: Vec<&'static str>,
     /// Whether both people are active.
     pub people_active: bool,
     /// Who may ask.
@@ -203,7 +200,6 @@ impl Snapshot {
                 && targets.iter().any(|target| target.covers),
             active: flow.active,
             self_serve: policy.trigger == FlowTrigger::SelfServe,
-            unbuilt: unsupported_members(policy),
             people_active: requestor.user.is_active() && grantee.user.is_active(),
             requestors: set(requestor, &policy.requestors),
             for_grantee: may_ask_for(policy, requestor, grantee),

@@ -15,7 +15,6 @@ use latchkey_domain::{
     policy::{
         grantees::may_ask_for,
         matching::{PersonFacts, meets},
-        unbuilt::unsupported_members,
     },
 };
 
@@ -465,9 +464,7 @@ impl Default for Policy {
 
 /// Whether the flow governs anything, whoever asks.
 fn can_govern(flow: &AccessFlow) -> bool {
-    flow.active
-        && flow.policy.trigger == FlowTrigger::SelfServe
-        && unsupported_members(&flow.policy).is_empty()
+    flow.active && flow.policy.trigger == FlowTrigger::SelfServe
 }
 
 impl People {

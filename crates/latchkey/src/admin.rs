@@ -25,7 +25,7 @@ use crate::{
     cli::{
         AdminCommand, BootstrapArgs, ConnectorTokenCommand, GroupCommand, IntegrationCommand,
         ReconcileArgs, RoleArgs, RoleCommand, SettingsCommand, StoreArgs, TokenArgs, TokenCommand,
-        UserCommand,
+        UserArgs, UserCommand,
     },
     fault::Fault,
     installation,
@@ -52,6 +52,18 @@ pub(crate) async fn run(
                 Ok(json!({ "user_id": user.id }))
             })
             .await
+        }
+        AdminCommand::User(UserCommand::ResetSecondFactor(args)) => {
+            on(&args.store, at, async |app| {
+                let user =
+                    latchkey_app::second_factor::reset_second_factor(app, &actor(), &args.email)
+                        .await?;
+                Ok(json!({ "user_id": user.id }))
+            })
+            .await
+        }
+        AdminCommand::SignInLink(args) => {
+            on(&args.store, at, async |app| sign_in_link(app, &args).await).await
         }
         AdminCommand::Group(command) => group(command, at).await,
         AdminCommand::Role(RoleCommand::Grant(args)) => {
@@ -174,6 +186,15 @@ async fn bootstrap(app: &App, args: &BootstrapArgs) -> Result<Value, AppError> {
 async fn create_user(app: &App, args: &BootstrapArgs) -> Result<Value, AppError> {
     let user = latchkey_app::users::create_user(app, &actor(), person(args)).await?;
     Ok(json!({ "user_id": user.id }))
+}
+
+async fn sign_in_link(app: &App, args: &UserArgs) -> Result<Value, AppError> {
+    let made = latchkey_app::sign_in::create_sign_in_link(app, &actor(), &args.email).await?;
+    Ok(json!({
+        "user_id": made.user_id,
+        "url_path": format!("/sign-in/link/{}", made.token.expose_secret()),
+        "expires_at": made.expires_at,
+    }))
 }
 
 async fn change_role(app: &App, args: &RoleArgs, grant: bool) -> Result<Value, AppError> {

@@ -233,6 +233,8 @@ pub enum AdminCommand {
     /// People.
     #[command(subcommand)]
     User(UserCommand),
+    /// Make a link by which a user sets a password and signs in, once, within 15 minutes.
+    SignInLink(UserArgs),
     /// Groups of people.
     #[command(subcommand)]
     Group(GroupCommand),
@@ -291,8 +293,10 @@ pub struct BootstrapArgs {
 pub enum UserCommand {
     /// Make a user.
     Create(BootstrapArgs),
-    /// Switch a user off: tokens, pending requests and access end at once.
+    /// Switch a user off: tokens, browser sessions, pending requests and access end at once.
     Disable(UserArgs),
+    /// Take second factor and recovery codes from a user who has lost them.
+    ResetSecondFactor(UserArgs),
 }
 
 /// A command about one user.

@@ -14,6 +14,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
+use latchkey_domain::network::{Network, NoNetwork};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,9 @@ pub struct Config {
     pub max_connections: u32,
     /// Where people reach this installation in a browser; mails hold no links without it.
     pub public_url: Option<String>,
+    /// Proxies in front, whose `X-Forwarded-For` is believed: addresses and networks with commas
+    /// between them.
+    pub trusted_proxies: Option<String>,
     /// The sender of mails, such as `Latchkey <latchkey@example.com>`.
     pub mail_from: Option<String>,
     /// The mail server; nobody is mailed without one.
@@ -137,6 +141,7 @@ impl Default for Config {
             metrics_public: false,
             max_connections: 16,
             public_url: None,
+            trusted_proxies: None,
             mail_from: None,
             smtp_host: None,
             smtp_port: None,
@@ -195,6 +200,14 @@ pub fn settle(data: Option<&Path>, flags: &Flags) -> Result<Settled, Fault> {
     Ok(Settled { data, config, unknown_variables })
 }
 
+/// The proxies in front.
+pub(crate) fn proxies(config: &Config) -> Result<Vec<Network>, Fault> {
+    let texts = config.trusted_proxies.iter().flat_map(|text| text.split(','));
+    let texts = texts.map(str::trim).filter(|text| !text.is_empty());
+    let networks: Result<_, NoNetwork> = texts.map(str::parse).collect();
+    networks.map_err(|error| Fault::new(format!("trusted_proxies: {error}")))
+}
+
 fn merge(file: &Path, text: &str, flags: &Flags) -> Result<Config, Fault> {
     refuse_unknown_keys(file, text)?;
     Figment::from(Serialized::defaults(Config::default()))
@@ -229,6 +242,7 @@ fn expectation(key: &str) -> &'static str {
         "max_connections" => "a number from 1",
         "smtp_port" => "a port from 1 to 65535",
         "smtp_tls" => "tls, starttls or none",
+        "trusted_proxies" => "addresses and networks, such as \"10.0.0.1, 10.9.0.0/16\"",
         "public_url" | "mail_from" | "smtp_host" | "smtp_user" | "smtp_password"
         | "smtp_ca_file" => "text",
         _ => "another value",
@@ -318,6 +332,16 @@ mod tests {
         );
         let error = read("colour = 1\n").unwrap_err();
         assert!(error.contains("line 1") && error.contains("known keys are listen"), "{error}");
+    }
+
+    #[test]
+    fn d06_proxies_are_named_one_by_one_or_by_network() {
+        let read = |text: &str| proxies(&read(text).unwrap()).map(|found| found.len());
+        assert_eq!(read("").unwrap(), 0);
+        assert_eq!(read("trusted_proxies = \"10.0.0.1, 10.9.0.0/16\"").unwrap(), 2);
+        assert!(
+            read("trusted_proxies = \"*\"").unwrap_err().to_string().contains("trusted_proxies")
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The listener of a server process: `/healthz`, `/readyz` and `/metrics` from its first moment,
-//! the API once the database is open, until the last call is answered.
+//! API and pages once the database is open, until the last call is answered.
 //!
 //! A process is healthy as soon as it answers. It is ready when work sent to it gets done: a load
 //! balancer asks `/readyz`, and a server that stops says no there first.
@@ -7,6 +7,7 @@
 use std::{
     future::Future,
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, OnceLock,
@@ -24,6 +25,7 @@ use axum::{
 };
 use latchkey_api::ApiState;
 use latchkey_app::App;
+use latchkey_web::WebState;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
@@ -61,9 +63,10 @@ impl Gate {
         Self(Arc::new(Inner { api: OnceLock::new(), stopping: AtomicBool::new(false), metrics }))
     }
 
-    /// Serves the API from now on.
-    pub fn open(&self, app: App, ready: ReadyCheck) {
-        let router = latchkey_api::router(ApiState::new(app));
+    /// Serves the API and the pages from now on.
+    pub fn open(&self, app: App, pages: WebState, ready: ReadyCheck) {
+        let pages = latchkey_web::router(pages);
+        let router = pages.fallback_service(latchkey_api::router(ApiState::new(app)));
         // A gate that is open stays as it is.
         let _ = self.0.api.set((router, ready));
     }
@@ -86,6 +89,7 @@ pub async fn serve(
     }
     let service = routes.fallback(api).with_state(gate);
     let (stopped, mut drain) = tokio::sync::watch::channel(false);
+    let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
         stop.await;
         stopped.send_replace(true);

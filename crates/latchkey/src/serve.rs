@@ -9,6 +9,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use latchkey_app::{App, audit, connectors, jobs, notifications::Deliverer, server};
 use latchkey_connector::ConnectorHandle;
+use latchkey_web::{Site, WebState};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -46,6 +47,9 @@ pub(crate) async fn run(args: ServeArgs, at: Surroundings) -> Result<ExitCode, F
         .map_err(|error| Fault::new(format!("the listener has no address: {error}")))?;
     // The port may have been left to the system.
     settled.config.listen = address;
+    let proxies = config::proxies(&settled.config)?;
+    let site = Site::new(settled.config.public_url.as_deref(), address)
+        .map_err(|error| Fault::new(error.to_string()))?;
     let shown = address.ip().is_loopback() || settled.config.metrics_public;
     let render: Metrics = Arc::new(move || {
         metrics.run_upkeep();
@@ -60,7 +64,8 @@ pub(crate) async fn run(args: ServeArgs, at: Surroundings) -> Result<ExitCode, F
         started = start(&settled, &at) => started?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
-    gate.open(started.app.clone(), ready_check(&started.app, &started.loops));
+    let pages = WebState::new(started.app.clone(), site).behind(proxies);
+    gate.open(started.app.clone(), pages, ready_check(&started.app, &started.loops));
     tracing::info!(listen.address = %address, data.folder = %settled.data.display(),
         database.kind = if started.app.store().is_postgres() { "postgresql" } else { "sqlite" },
         connector.local = started.local.is_some(), "The server is ready.");

@@ -8,6 +8,7 @@
 
 mod access_scopes;
 mod activity;
+mod attempts;
 mod attributes;
 mod audit;
 mod audit_chain;
@@ -38,8 +39,10 @@ mod request_lines;
 mod requests;
 mod schema;
 mod seal;
+mod second_factors;
 mod sessions;
 mod settings;
+mod sign_in;
 mod sql;
 mod sqlite;
 mod tasks;
@@ -49,6 +52,7 @@ mod units;
 mod users;
 mod vocabulary;
 mod wake;
+mod web_sessions;
 
 pub use access_scopes::AccessScopeFilter;
 pub use activity::{ActivityQuery, ActivityRequest, ActivityUnit, ActivityUnitQuery};

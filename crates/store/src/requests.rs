@@ -79,7 +79,7 @@ const COLUMNS: &str = "r.id, r.number, r.requestor_id, r.grantee_id, r.flow_id, 
      r.flow_policy, r.bundle_id, r.state, r.state_reason, r.justification, r.duration_sec, \
      r.duration_was_asked, r.custom_fields, r.digest, r.created_at, r.decided_at, r.ends_at, \
      r.granted_at, r.grant_deadline, r.ended_at, r.revoke_requested_at, r.version, \
-     r.asked_as_grantee, r.extending_to, r.extension_count, r.escalations";
+     r.asked_as_grantee, r.extending_to, r.extension_count, r.escalations, r.second_factor_at";
 
 const APPROVAL_COLUMNS: &str = "id, request_id, approver_id, decision, reason, digest, forced, at";
 
@@ -114,6 +114,7 @@ fn read_request(row: &Row) -> Result<AccessRequest> {
         grant_deadline: row.opt_time("grant_deadline")?,
         ended_at: row.opt_time("ended_at")?,
         revoke_requested_at: row.opt_time("revoke_requested_at")?,
+        second_factor_at: row.opt_time("second_factor_at")?,
         version: row.int("version")?,
     })
 }
@@ -163,7 +164,8 @@ impl Tx {
              flow_policy, bundle_id, state, state_reason, justification, duration_sec, \
              duration_was_asked, custom_fields, digest, created_at, decided_at, ends_at, \
              granted_at, grant_deadline, ended_at, revoke_requested_at, version, trigger_type, \
-             asked_as_grantee, extending_to, extension_count, escalations, places) VALUES ",
+             asked_as_grantee, extending_to, extension_count, escalations, places, \
+             second_factor_at) VALUES ",
         );
         let places: BTreeSet<(&str, &str)> = units
             .iter()
@@ -199,6 +201,7 @@ impl Tx {
             i64::from(request.extension_count),
             json(&request.escalations)?,
             json(&places)?,
+            opt_micros(request.second_factor_at),
         ]);
         self.exec(sql).await?;
         self.insert_units(request.created_at, units).await
@@ -243,7 +246,8 @@ impl Tx {
             "UPDATE requests SET version = version + 1, state = $3, state_reason = $4, \
              duration_sec = $5, digest = $6, decided_at = $7, ends_at = $8, granted_at = $9, \
              grant_deadline = $10, ended_at = $11, revoke_requested_at = $12, \
-             extending_to = $13, extension_count = $14, escalations = $15 \
+             extending_to = $13, extension_count = $14, escalations = $15, \
+             second_factor_at = $16 \
              WHERE id = $1 AND version = $2",
             values![
                 request.id.as_str(),
@@ -261,6 +265,7 @@ impl Tx {
                 opt_micros(request.extending_to),
                 i64::from(request.extension_count),
                 json(&request.escalations)?,
+                opt_micros(request.second_factor_at),
             ],
         );
         if self.exec(sql).await? == 0 {

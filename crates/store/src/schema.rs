@@ -74,6 +74,7 @@ pub(crate) const STEPS: &[Step] = &[
         name: "nested_groups",
         sql: include_str!("../migrations/0019_nested_groups.sql"),
     },
+    Step { version: 20, name: "sign_in", sql: include_str!("../migrations/0020_sign_in.sql") },
 ];
 
 /// What steps do besides where the database is SQLite, by version: an index that holds whole rows
@@ -82,4 +83,4 @@ pub(crate) const ON_SQLITE: &[(i64, &str)] =
     &[(16, include_str!("../migrations/0016_places_of_requests.sqlite.sql"))];
 
 /// The version of the last step.
-pub(crate) const LATEST: i64 = 19;
+pub(crate) const LATEST: i64 = 20;

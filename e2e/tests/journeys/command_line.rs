@@ -53,6 +53,12 @@ fn admin_commands_make_what_is_missing_and_answer_one_json_object() {
     assert_eq!(role["roles"], json!(["Power User"]));
     let role = admin(&["role", "revoke", "--email", "bob@example.com", "--role", "power user"]);
     assert_eq!(role["roles"], json!([]));
+    let link = admin(&["sign-in-link", "--email", "bob@example.com"]);
+    assert_eq!(link["user_id"], bob["user_id"]);
+    assert!(link["url_path"].as_str().unwrap().starts_with("/sign-in/link/"), "{link}");
+    assert!(link["expires_at"].is_string(), "{link}");
+    let reset = admin(&["user", "reset-second-factor", "--email", "bob@example.com"]);
+    assert_eq!(reset, json!({ "user_id": bob["user_id"] }));
     let token = admin(&[
         "token",
         "create",

@@ -97,8 +97,6 @@ pub struct FlowExplanation {
     pub active: bool,
     /// Whether it is asked for, not automatic.
     pub self_serve: bool,
-    /// Members whose enforcement is not built yet: a flow with any governs nothing.
-    pub unsupported_members: Vec<&'static str>,
     /// Whether the person is active.
     pub user_active: bool,
     /// Whether the person is among those who may ask.
@@ -230,7 +228,6 @@ impl From<WhyFlow> for FlowExplanation {
             gives: why.gives,
             active: why.active,
             self_serve: why.self_serve,
-            unsupported_members: why.unbuilt,
             user_active: why.people_active,
             requestors: why.requestors.into(),
             for_self: why.for_grantee,

@@ -36,6 +36,7 @@ mod integrations_v2;
 mod integrations_v3;
 pub(crate) mod integrations_v4;
 mod references;
+mod second_factor_v1;
 mod selectable_v3;
 mod users_v2;
 mod users_v3;
@@ -56,6 +57,7 @@ pub(crate) fn all() -> Vec<ApiRouter<ApiState>> {
         access_sessions_v1::routes(),
         available_access_v1::routes(),
         client_access_requests::routes(),
+        second_factor_v1::routes(),
         access_flows_v2::routes(),
         access_scopes_v1::routes(),
         bundles_v2::routes(),

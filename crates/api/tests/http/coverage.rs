@@ -206,6 +206,9 @@ async fn change_in_the_office(story: &Story) {
     ground.work(connector).await;
     ground.post(admin, &format!("/api/v3/access-requests/{filed}/reset"), json!({})).await.ok();
     ground.work(connector).await;
+    ground.post(&story.ana, "/api/client/v1/access-requests/pass-mfa", json!({})).await.ok();
+    let path = "/api/admin/v1/users/ruth@example.com/reset-second-factor";
+    ground.post(admin, path, json!({})).await.ok();
     let body = json!({"request_ids": [filed]});
     ground.post(admin, "/api/v3/access-requests-bulk/revoke", body).await.ok();
     ground.work(connector).await;

@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test stops at what is not as it says"
 )]
 
@@ -26,6 +27,7 @@ mod office;
 mod others;
 mod reports;
 mod requests;
+mod second_factor;
 mod selectable;
 mod what_if;
 mod whole_lists;

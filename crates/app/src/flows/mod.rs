@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use latchkey_domain::{
     flow::{AccessFlow, Condition, FlowPolicy, FlowTarget},
     ids::{AccessScopeId, BundleId, FlowId, IntegrationId},
-    policy::unbuilt::unsupported_members,
 };
 use latchkey_store::{PageKey, StoreError, Tx};
 
@@ -54,8 +53,6 @@ pub struct FlowView {
     pub bundle_names: BTreeMap<BundleId, String>,
     /// Names of the access scopes it targets.
     pub access_scope_names: BTreeMap<AccessScopeId, String>,
-    /// Members whose enforcement is not built yet; a flow with any governs nothing.
-    pub unsupported_members: Vec<&'static str>,
 }
 
 /// Lists flows in order of creation.
@@ -134,7 +131,6 @@ impl Names {
             integration_names: those(&self.integrations, &integrations_of(&flow)),
             bundle_names: those(&self.bundles, &targets.bundles),
             access_scope_names: those(&self.access_scopes, &targets.access_scopes),
-            unsupported_members: unsupported_members(&flow.policy),
             flow,
         }
     }

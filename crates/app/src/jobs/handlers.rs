@@ -59,7 +59,12 @@ async fn expire_approval(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {
     if !request.state.is_open() {
         return Ok(());
     }
-    cancel(tx, &AuditActor::System, &mut request, &Because::NotDecidedInTime).await
+    let because = if request.state == RequestState::PendingMfa {
+        Because::NoSecondFactorInTime
+    } else {
+        Because::NotDecidedInTime
+    };
+    cancel(tx, &AuditActor::System, &mut request, &because).await
 }
 
 async fn grant_deadline(tx: &mut Tx, id: &RequestId) -> Result<(), AppError> {

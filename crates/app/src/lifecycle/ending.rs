@@ -41,6 +41,8 @@ pub enum Because {
     EndedByAdmin,
     /// Nobody decided in time.
     NotDecidedInTime,
+    /// The requestor did not give the second factor in time.
+    NoSecondFactorInTime,
     /// Its flow was deleted.
     FlowDeleted,
     /// Its flow was switched off.
@@ -65,6 +67,9 @@ impl Because {
             Self::GivenUp => "ended by the person it was for or who asked".to_owned(),
             Self::EndedByAdmin => "ended by an administrator".to_owned(),
             Self::NotDecidedInTime => "nobody decided in time; ask again".to_owned(),
+            Self::NoSecondFactorInTime => {
+                "its second factor was not given in time; ask again".to_owned()
+            }
             Self::FlowDeleted => "its access flow was deleted".to_owned(),
             Self::FlowSwitchedOff => "its access flow was switched off".to_owned(),
             Self::FlowChanged(what) => format!("{what}; ask again"),

@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    APPROVER_WEBHOOK, About, HeldBackMail, MAIL_ABOUT_REQUEST, MAIL_NOTICE, MAIL_WITH_REPORT,
-    Mailer, REQUEST_NEWS, REQUEST_STATE, ReportMail, RequestMail, WEBHOOK,
+    APPROVER_WEBHOOK, About, FactorMail, HeldBackMail, MAIL_ABOUT_FACTOR, MAIL_ABOUT_REQUEST,
+    MAIL_NOTICE, MAIL_WITH_REPORT, Mailer, REQUEST_NEWS, REQUEST_STATE, ReportMail, RequestMail,
+    WEBHOOK,
     fan_out::{fan_out, tell_news},
     letters::{self, Portal},
     mail::{Enclosed, Failure},
@@ -193,6 +194,7 @@ impl Deliverer {
             MAIL_ABOUT_REQUEST => self.mail_about_request(message).await,
             MAIL_WITH_REPORT => self.mail_with_report(message).await,
             MAIL_NOTICE => self.mail_notice(message).await,
+            MAIL_ABOUT_FACTOR => self.mail_about_factor(message).await,
             APPROVER_WEBHOOK => program_call::call(&self.app, &self.outbound, message).await,
             WEBHOOK => webhook::send(&self.app, &self.outbound, message).await,
             other => Err(Failure::Later(format!(
@@ -319,6 +321,19 @@ impl Deliverer {
         mailer.send(&message.id, ("", &mail.recipient), &letter, enclosed, now).await
     }
 
+    async fn mail_about_factor(&self, message: &OutboxMessage) -> Result<(), Failure> {
+        let Some(mailer) = &self.mailer else { return Ok(()) };
+        let mail: FactorMail = payload(message)?;
+        let read = async |tx: &mut Tx| tx.find_user(&mail.user_id).await;
+        let user =
+            self.app.store().read(read).await.map_err(|error| Failure::Later(error.to_string()))?;
+        let Some(user) = user.filter(User::is_active) else { return Ok(()) };
+        let letter = letters::about_second_factor(&self.portal, mail.news, message.created_at);
+        let to = (user.display_name(), user.email.as_str());
+        let now = self.app.clock().now();
+        mailer.send(&message.id, (&to.0, to.1), &letter, None, now).await
+    }
+
     async fn mail_notice(&self, message: &OutboxMessage) -> Result<(), Failure> {
         let Some(mailer) = &self.mailer else { return Ok(()) };
         let mail: HeldBackMail = payload(message)?;
@@ -381,6 +396,7 @@ pub(super) fn is_too_old(message: &OutboxMessage, now: Timestamp) -> bool {
 /// Whether a mail would tell what is no longer so.
 fn is_stale(about: About, state: RequestState) -> bool {
     match about {
+        About::SecondFactor => state != RequestState::PendingMfa,
         About::Waiting => state != RequestState::Pending,
         About::EndingSoon | About::Extended => state != RequestState::Active,
         _ => false,

@@ -85,6 +85,13 @@ async fn mail(tx: &mut Tx, change: &StateChange, seen: &RequestView) -> Result<(
         }
         return Ok(());
     }
+    if change.to == PendingMfa {
+        // The requestor alone can give it, whoever it is for.
+        if request.state == PendingMfa {
+            tell(tx, seen, About::SecondFactor, &seen.requestor).await?;
+        }
+        return Ok(());
+    }
     if change.to == Granting && is_break_glass(&request.flow_policy) {
         let watching = watching(tx, seen).await?;
         tell_others(tx, seen, About::BreakGlass, &watching).await?;

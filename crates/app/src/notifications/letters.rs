@@ -5,8 +5,10 @@ use latchkey_domain::{
     people::User, policy::automatic::HeldBack, report::Period, request::Decision,
 };
 
-use super::{About, letter::Letter};
-use crate::{outbound::host_of, reports::MailFile, requests::RequestView};
+use super::{About, FactorNews, letter::Letter};
+use crate::{
+    outbound::host_of, reports::MailFile, requests::RequestView, texts::length_in_words as length,
+};
 
 /// How many entitlements a letter names.
 const MOST_NAMED: usize = 12;
@@ -51,6 +53,14 @@ pub(super) fn about_request(
     ];
     let end = request.ends_at.map_or_else(|| "until it is revoked".to_owned(), instant);
     match about {
+        About::SecondFactor => {
+            let path = format!("/account/step-up?status=pending-mfa&request={}", request.id);
+            Letter::new(&format!("{number} waits for your second factor"))
+                .text("Nobody is asked about this request before you have given your second factor for it.")
+                .facts(asked)
+                .text("Opening the page decides nothing; it names what you give your code for. If you did not ask for this, tell an administrator and do not give it.")
+                .link("Give your second factor", portal.page(&path))
+        }
         About::Waiting => {
             Letter::new(&format!("{number}: {requestor} asks for access, and you may decide"))
                 .text("A request for access waits for a decision. You are one of those who may decide about it.")
@@ -121,6 +131,34 @@ pub(super) fn about_request(
             .facts([("Ended", request.ended_at.map(instant).unwrap_or_default())])
             .link("Look at it", page),
     }
+}
+
+/// The letter about the reader's second factor.
+pub(super) fn about_second_factor(portal: &Portal, news: FactorNews, at: Timestamp) -> Letter {
+    let (subject, text) = match news {
+        FactorNews::Enrolled => (
+            "Your second factor is set up",
+            "An authenticator was set up for your account, with new recovery codes.",
+        ),
+        FactorNews::Removed => (
+            "Your second factor is removed",
+            "The second factor of your account was removed, by somebody who had given it.",
+        ),
+        FactorNews::Reset => (
+            "Your second factor was reset",
+            "An administrator has reset the second factor of your account. Your browsers are \
+             signed out; set up a new one after signing in.",
+        ),
+        FactorNews::RecoveryCodeUsed => (
+            "A recovery code was used",
+            "One of your recovery codes was used in place of your authenticator. It works no more.",
+        ),
+    };
+    Letter::new(subject)
+        .text(text)
+        .facts([("When", instant(at))])
+        .text("If this was not you, tell an administrator at once.")
+        .link("Look at it", portal.page("/me"))
 }
 
 /// The letter about an automatic flow whose changes are held back.
@@ -212,31 +250,4 @@ fn capital(words: &str) -> String {
 
 fn instant(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// A length of time in words.
-fn length(seconds: i64) -> String {
-    let mut rest = seconds;
-    let mut words = Vec::new();
-    for (unit, name) in [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")] {
-        let count = rest / unit;
-        rest %= unit;
-        match count {
-            0 => {}
-            1 => words.push(format!("1 {name}")),
-            many => words.push(format!("{many} {name}s")),
-        }
-    }
-    words.join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_said_exactly() {
-        assert_eq!(length(3600), "1 hour");
-        assert_eq!(length(93_784), "1 day 2 hours 3 minutes 4 seconds");
-    }
 }

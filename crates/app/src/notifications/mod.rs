@@ -48,6 +48,8 @@ const MAIL_ABOUT_REQUEST: &str = "mail.request";
 const MAIL_WITH_REPORT: &str = "mail.report";
 /// One mail to somebody who looks after the policy.
 const MAIL_NOTICE: &str = "mail.notice";
+/// One mail to somebody whose second factor has changed.
+const MAIL_ABOUT_FACTOR: &str = "mail.second_factor";
 /// One call of a program that is asked like an approver.
 const APPROVER_WEBHOOK: &str = "webhook.approver";
 /// One call of the webhook.
@@ -57,6 +59,8 @@ const WEBHOOK: &str = "webhook.request";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum About {
+    /// It waits for the reader's second factor.
+    SecondFactor,
     /// It waits for the reader's decision.
     Waiting,
     /// It was approved.
@@ -105,6 +109,27 @@ struct HeldBackMail {
     held_back: HeldBack,
 }
 
+/// What has happened to somebody's second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FactorNews {
+    /// There is a new one.
+    Enrolled,
+    /// Its person gave it up.
+    Removed,
+    /// An Admin took it.
+    Reset,
+    /// A recovery code stood in for it.
+    RecoveryCodeUsed,
+}
+
+/// The payload of [`MAIL_ABOUT_FACTOR`].
+#[derive(Debug, Serialize, Deserialize)]
+struct FactorMail {
+    user_id: UserId,
+    news: FactorNews,
+}
+
 /// The payload of [`REQUEST_STATE`].
 #[derive(Debug, Deserialize)]
 struct StateChange {
@@ -140,6 +165,15 @@ pub(crate) async fn queue_news(
     news: News,
 ) -> Result<(), AppError> {
     push(tx, REQUEST_NEWS, &RequestNews { request_id: request.clone(), news }).await
+}
+
+/// Queues the mail that tells somebody what has happened to their second factor.
+pub(crate) async fn queue_factor_news(
+    tx: &mut Tx,
+    user: &UserId,
+    news: FactorNews,
+) -> Result<(), AppError> {
+    push(tx, MAIL_ABOUT_FACTOR, &FactorMail { user_id: user.clone(), news }).await
 }
 
 /// Queues the mail that brings a report to `recipient`.

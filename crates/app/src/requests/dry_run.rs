@@ -11,6 +11,7 @@ use latchkey_domain::{
         escalation,
         explanation::Explanation,
         owners::Owners,
+        second_factor::needs_second_factor,
         selection::{Part, Refusal, is_break_glass},
         timeframe::Window,
     },
@@ -59,6 +60,8 @@ pub struct DryRunPart {
     pub window: Option<OpenWindow>,
     /// Whether it is a flow for emergencies.
     pub break_glass: bool,
+    /// Whether it would wait for the requestor's second factor before anybody is asked.
+    pub needs_second_factor: bool,
     /// Whether somebody has to agree.
     pub needs_approval: bool,
     /// Who would be asked.
@@ -158,6 +161,7 @@ async fn dry_part(
         ends_at,
         window: open_window(policy, now),
         break_glass: is_break_glass(policy),
+        needs_second_factor: needs_second_factor(policy),
         needs_approval: policy.approver_policy.is_some(),
         tiers,
         trouble: at_once.trouble,

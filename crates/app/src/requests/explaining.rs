@@ -227,7 +227,8 @@ async fn waiting_for(
     let parties = Parties::among(people, request)?;
     let told = request.escalations.len();
     let asked = people_to_ask(tx, policy, told, parties, &owners, again.heard()).await?;
-    let last = request.escalations.last().copied().unwrap_or(request.created_at);
+    let asked_at = request.created_at.max(request.second_factor_at.unwrap_or(request.created_at));
+    let last = request.escalations.last().copied().unwrap_or(asked_at);
     Ok(Some(WaitingFor {
         asked: asked.people,
         programs: asked.programs,

@@ -9,6 +9,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use latchkey_domain::{
+    audit::AuditActor,
     bundle::Bundle,
     flow::AccessFlow,
     ids::{IntegrationId, PermissionId, RequestId, ResourceId, UserId},
@@ -16,6 +17,7 @@ use latchkey_domain::{
     policy::{
         ends::{check_duration, granted_duration},
         owners::Owners,
+        second_factor::needs_second_factor,
         selection::{Asking, Part, Preference, Refusal, Split, split},
         targets::is_grantable,
     },
@@ -46,6 +48,7 @@ use crate::{
     error::{AppError, codes},
     indexed, jobs,
     lifecycle::{begin_granting, enter, lock_claims_of},
+    second_factor::covering_factor,
 };
 
 /// The most entitlements one call may ask for.
@@ -425,34 +428,48 @@ async fn store(
     again: Option<&RequestId>,
 ) -> Result<RequestView, AppError> {
     let audit = actor.audit();
+    request.second_factor_at = covering_factor(tx, actor).await?;
+    let waits = needs_second_factor(&request.flow_policy) && request.second_factor_at.is_none();
     let needs_approval = request.flow_policy.approver_policy.is_some();
-    if !needs_approval {
+    if !needs_approval && !waits {
         lock_claims_of(tx, &request.grantee_id, &units).await?;
     }
     fresh::insert(tx, &audit, &mut request, &units, again).await?;
-    if needs_approval {
-        let people =
-            tell_while_stuck(tx, &mut request, asked.parties(), &units, Heard::NOTHING).await?;
-        let tiers_told = request.escalations.len();
-        let programs_asked = newly_asked_hosts(&request.flow_policy, tiers_told, None);
-        let told = json!({ "tiers_told": tiers_told, "programs_asked": programs_asked });
-        enter(tx, &audit, &mut request, RequestState::Pending, people.trouble, told).await?;
-        plan_approval_expiry(tx, &request).await?;
-        plan_escalation(tx, &request, tx.now()).await?;
-        ask_programs(tx, &request, None).await?;
+    if waits {
+        enter(tx, &audit, &mut request, RequestState::PendingMfa, None, json!({})).await?;
+        plan_expiry(tx, &request).await?;
+    } else if needs_approval {
+        ask_approvers(tx, &audit, &mut request, &units, asked.parties()).await?;
     } else {
         begin_granting(tx, app, &audit, &mut request, &mut units).await?;
     }
     view(tx, request).await
 }
 
-async fn plan_approval_expiry(tx: &mut Tx, request: &AccessRequest) -> Result<(), AppError> {
+/// Has a request wait for its approvers, who are told; for as long as it may wait from now on.
+pub(super) async fn ask_approvers(
+    tx: &mut Tx,
+    actor: &AuditActor,
+    request: &mut AccessRequest,
+    units: &[RequestUnit],
+    parties: Parties<'_>,
+) -> Result<(), AppError> {
+    let people = tell_while_stuck(tx, request, parties, units, Heard::NOTHING).await?;
+    let tiers_told = request.escalations.len();
+    let programs_asked = newly_asked_hosts(&request.flow_policy, tiers_told, None);
+    let told = json!({ "tiers_told": tiers_told, "programs_asked": programs_asked });
+    enter(tx, actor, request, RequestState::Pending, people.trouble, told).await?;
+    plan_expiry(tx, request).await?;
+    plan_escalation(tx, request, tx.now()).await?;
+    ask_programs(tx, request, None).await
+}
+
+/// Plans the timer that cancels a request which waits from now on, and for too long.
+async fn plan_expiry(tx: &mut Tx, request: &AccessRequest) -> Result<(), AppError> {
     let spec = SettingSpec::get("approval_expiry_sec").map_err(AppError::internal)?;
     let seconds = tx.setting(spec).await?.as_i64().unwrap_or(86_400);
-    let run_at = request
-        .created_at
-        .saturating_add(SignedDuration::from_secs(seconds))
-        .map_err(AppError::internal)?;
+    let run_at =
+        tx.now().saturating_add(SignedDuration::from_secs(seconds)).map_err(AppError::internal)?;
     tx.enqueue_job(&NewJob {
         kind: jobs::EXPIRE_APPROVAL,
         dedupe_key: Some(jobs::approval_expiry_key(&request.id)),
@@ -469,7 +486,7 @@ fn refuse(refusal: &Refusal, split: &Split<'_>, by_bundle: bool) -> AppError {
     let mut error = match refusal {
         Refusal::DurationTooLong { .. } => AppError::refused(codes::DURATION_TOO_LONG, text),
         Refusal::OutsideTimeframe { .. } => AppError::forbidden(codes::OUTSIDE_TIMEFRAME, text),
-        Refusal::NoMatchingFlow { .. } | Refusal::BelowFloor { .. } => {
+        Refusal::NoMatchingFlow | Refusal::BelowFloor { .. } => {
             AppError::forbidden(codes::NO_MATCHING_FLOW, text)
         }
     };

@@ -74,6 +74,7 @@ impl Fresh<'_> {
             grant_deadline: None,
             ended_at: None,
             revoke_requested_at: None,
+            second_factor_at: None,
             version: 1,
         };
         request.digest = request_digest(&request, &units);

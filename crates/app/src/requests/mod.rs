@@ -17,6 +17,7 @@ mod owners;
 pub(crate) mod people;
 mod programs;
 mod reading;
+mod releasing;
 mod seen_again;
 mod view;
 mod waiting;
@@ -28,8 +29,9 @@ pub(crate) use escalating::escalate;
 pub(crate) use filing::names_emergency;
 pub(crate) use programs::{ProgramSays, take_program_answer};
 pub(crate) use reading::{find_by_reference, number_of};
+pub(crate) use releasing::{Released, release};
 pub(crate) use seen_again::SeenAgain;
-pub(crate) use view::{by_request, view as read_view};
+pub(crate) use view::{by_request, view as read_view, views as read_views};
 
 pub use dry_run::{DryRun, DryRunPart, LaterTier, OpenWindow, dry_run_request};
 pub use ending::revoke_request;

@@ -12,7 +12,7 @@ use latchkey_domain::{
         approvals::Given, deciding::Facts, digest::request_digest, owners::Owners,
         programs::ProgramAnswer,
     },
-    request::{AccessRequest, Approval, RequestUnit},
+    request::{AccessRequest, Approval, RequestState, RequestUnit},
 };
 use latchkey_store::Tx;
 
@@ -87,6 +87,8 @@ impl SeenAgain {
             tiers_told: request.escalations.len(),
             answers: &self.answers,
             unit_count: self.unit_count,
+            has_second_factor: request.second_factor_at.is_some()
+                || request.state == RequestState::PendingMfa,
             duration_sec: request.duration_sec,
             digest: &self.digest,
             now,

@@ -86,7 +86,7 @@ pub(crate) async fn view(tx: &mut Tx, request: AccessRequest) -> Result<RequestV
 
 /// Reads what belongs to these requests, in a few statements however many they are. Keeps their
 /// order.
-pub(super) async fn views(
+pub(crate) async fn views(
     tx: &mut Tx,
     requests: Vec<AccessRequest>,
 ) -> Result<Vec<RequestView>, AppError> {

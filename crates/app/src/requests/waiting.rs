@@ -57,6 +57,10 @@ pub(super) async fn may_decide(
 ) -> Result<bool, AppError> {
     let me = Person::of(tx, user.clone()).await?;
     let standing = standing(tx, request, me.facts()).await?;
+    if request.state == RequestState::PendingMfa {
+        // Nobody is asked before the second factor is given, so there is nothing to read yet.
+        return Ok(false);
+    }
     if request.state != RequestState::Pending {
         // Who was asked may still read how it ended.
         return Ok(standing == DeciderStanding::Eligible);

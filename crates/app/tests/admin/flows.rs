@@ -248,30 +248,10 @@ both_databases! {
         set_setting(&ground.app, &admin, "outbound_allowed_addresses", listed).await.unwrap();
         for fine in ["https://10.1.2.3/hook", "http://10.1.2.3/", "http://approve.internal/"] {
             let view = create_flow(&ground.app, &admin, with(fine)).await.unwrap();
-            assert_eq!(view.unsupported_members, [""; 0]);
             let again = update_flow(&ground.app, &admin, &view.flow.id, with("https://10.1.2.4/"));
             assert_eq!(fields_of(again.await), [member.clone()].into());
             delete_flow(&ground.app, &admin, &view.flow.id).await.unwrap();
         }
-    }
-
-    async fn what_is_not_enforced_yet_is_told(ground) {
-        let admin = first_admin(ground).await;
-        let mut flow = command("x");
-        assert!(
-            create_flow(&ground.app, &admin, flow.clone())
-                .await
-                .unwrap()
-                .unsupported_members
-                .is_empty()
-        );
-        "y".clone_into(&mut flow.name);
-        flow.settings.require_mfa = true;
-        flow.settings.max_extensions = 1;
-        flow.settings.extension_duration_in_min = 30;
-        flow.trigger = FlowTrigger::Automatic;
-        let view = create_flow(&ground.app, &admin, flow).await.unwrap();
-        assert_eq!(view.unsupported_members, [""; 0], "it asks nobody for anything");
     }
 
     async fn conditions_on_attributes_are_pinned_once_their_value_is_known(ground) {

@@ -107,6 +107,22 @@ on_both_databases! {
         assert!(ground.held().is_empty(), "{:?}", ground.held());
     }
 
+    async fn a07_a_floor_has_requests_wait_for_a_second_factor_whatever_their_flow_says(ground) {
+        ground.flow("open", Some(60), &[]).await;
+        let early = ground.ask(&["orders"], None).await;
+        ground.settle().await;
+        assert_eq!(ground.state(&early).await, RequestState::Active);
+        floors(ground, json!([{ "name": "factor", "query": ORDERS, "mfa": true }])).await;
+        let dry = dry_run_request(&ground.app, &ground.ana, asking(ground, "orders", None)).await;
+        assert!(dry.unwrap().parts[0].needs_second_factor);
+        let late = ground.ask(&["orders"], None).await;
+        ground.settle().await;
+        assert_eq!(ground.state(&late).await, RequestState::PendingMfa);
+        let other = ground.ask(&["customers"], None).await;
+        ground.settle().await;
+        assert_eq!(ground.state(&other).await, RequestState::Active);
+    }
+
     async fn a06_a_floor_that_comes_after_filing_cancels_what_does_not_reach_it(ground) {
         ground.flow("asks", Some(60), &[&ground.bob]).await;
         let request = ground.ask(&["orders"], Some(1200)).await;

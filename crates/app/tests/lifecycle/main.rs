@@ -10,6 +10,7 @@ mod ground;
 mod receiver;
 
 mod automatic;
+mod browser;
 mod bundles;
 mod deciding;
 mod delivery;
@@ -26,5 +27,6 @@ mod overlap;
 mod owners;
 mod programs;
 mod reports;
+mod second_factor;
 mod sessions;
 mod what_if;

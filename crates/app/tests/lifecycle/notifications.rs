@@ -113,6 +113,26 @@ fn commanding() -> Actor {
 }
 
 on_both_databases! {
+    async fn the_requestor_alone_is_told_to_give_the_second_factor_by_a_link(ground) {
+        let (server, deliverer) = post_office(ground).await;
+        let mut flow = ground.flow("careful", Some(60), &[&ground.bob]).await;
+        flow.policy.settings.require_mfa = true;
+        ground.write(async |tx| tx.update_flow(&mut flow).await.unwrap()).await;
+        let request = ground.ask(&["orders"], None).await;
+        deliverer.deliver_due().await.unwrap();
+        let mails = server.mails().unwrap();
+        assert_eq!(mails.len(), 1, "approvers are not asked yet");
+        assert_eq!(mails[0].to, ["ana@example.com"]);
+        let subject = header(&mails[0], "subject").unwrap();
+        assert_eq!(subject, "AR-1 waits for your second factor");
+        let content = mails[0].content.replace("=\r\n", "").replace("=3D", "=");
+        let link = format!(
+            "https://latchkey.example.com/account/step-up?status=pending-mfa&request={}",
+            request.request.id
+        );
+        assert!(content.contains(&link), "{content}");
+    }
+
     async fn people_are_told_what_becomes_of_a_request(ground) {
         let server = mail_server(MailProtection::StartTls).await;
         let deliverer = deliverer(ground, Some(&config(&server, MailTls::StartTls)));

@@ -300,6 +300,7 @@ impl<'a> Maker<'a> {
             grant_deadline: Some(now),
             ended_at: Some(now),
             revoke_requested_at: None,
+            second_factor_at: None,
             version: 3,
         };
         let source = format!("table:shop/sales/table_{}", number % 500);

@@ -191,6 +191,7 @@ impl Maker {
             grant_deadline: Some(now),
             ended_at: None,
             revoke_requested_at: None,
+            second_factor_at: None,
             version: 1,
         }
     }

@@ -19,9 +19,9 @@ use crate::{
         matching::{PersonFacts, meets},
         owners::Owners,
         programs::ProgramAnswer,
+        second_factor::needs_second_factor,
         selection::check_time,
         targets::{Contents, flow_covers, gives_through, is_grantable},
-        unbuilt::unsupported_members,
     },
 };
 
@@ -53,6 +53,9 @@ pub struct Facts<'a> {
     pub answers: &'a [ProgramAnswer],
     /// How many entitlements the request has.
     pub unit_count: usize,
+    /// Whether the requestor gave a second factor for it, or cannot but give one before anybody
+    /// is asked.
+    pub has_second_factor: bool,
     /// The length that would be granted, in seconds; `None` means until revoked.
     pub duration_sec: Option<i64>,
     /// The request's digest, computed from its rows now.
@@ -91,9 +94,6 @@ pub enum NoLongerAllowed {
     /// The flow is switched off.
     #[error("its access flow was made inactive; ask again")]
     FlowInactive,
-    /// The flow now says something that is not enforced yet.
-    #[error("its access flow now uses what is not enforced yet: {}", .0.join(", "))]
-    Unbuilt(Vec<&'static str>),
     /// The requestor is disabled.
     #[error("its requestor is disabled")]
     RequestorDisabled,
@@ -144,6 +144,9 @@ pub enum NoLongerAllowed {
     /// A floor now wants a second factor.
     #[error("the floor {} wants a second factor for this now; ask again", .0.quoted_names())]
     SecondFactorForFloor(Floor),
+    /// A second factor is asked for, and none was given.
+    #[error("its access flow now asks for a second factor; ask again")]
+    SecondFactor,
     /// The flow now asks for approvals that were not given.
     #[error("its access flow now asks for other approvals; ask again")]
     AsksForMore,
@@ -199,6 +202,12 @@ pub fn still_allowed<'a>(facts: &Facts<'a>) -> Result<&'a AccessFlow, NoLongerAl
     allowed_by(facts.frozen, facts)?;
     allowed_by(&current.policy, facts)?;
     above_floor(facts, &current.policy)?;
+    // Of the frozen policy too: then it is a defect that it got here, and nothing is given by it.
+    if !facts.has_second_factor
+        && [facts.frozen, &current.policy].into_iter().any(needs_second_factor)
+    {
+        return Err(NoLongerAllowed::SecondFactor);
+    }
     Ok(current)
 }
 
@@ -214,7 +223,7 @@ fn above_floor(facts: &Facts<'_>, current: &FlowPolicy) -> Result<(), NoLongerAl
     if floor.bars(facts.frozen) || floor.bars(current) {
         return Err(NoLongerAllowed::BelowFloor(floor));
     }
-    if floor.second_factor && !facts.frozen.settings.require_mfa {
+    if floor.second_factor && !facts.has_second_factor {
         return Err(NoLongerAllowed::SecondFactorForFloor(floor));
     }
     match floor.longest_sec.map(i64::from) {
@@ -226,10 +235,6 @@ fn above_floor(facts: &Facts<'_>, current: &FlowPolicy) -> Result<(), NoLongerAl
 }
 
 fn allowed_by(policy: &FlowPolicy, facts: &Facts<'_>) -> Result<(), NoLongerAllowed> {
-    let unbuilt = unsupported_members(policy);
-    if !unbuilt.is_empty() {
-        return Err(NoLongerAllowed::Unbuilt(unbuilt));
-    }
     if !meets(facts.asker, &policy.requestors) {
         return Err(NoLongerAllowed::Requestor);
     }

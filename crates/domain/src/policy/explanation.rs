@@ -61,8 +61,6 @@ pub enum Reason {
     NotThisBundle,
     /// It does not give this permission on this resource.
     Target,
-    /// It says something that is not enforced yet.
-    Unbuilt(Vec<&'static str>),
     /// It gives access automatically, not on request.
     NotSelfServe,
     /// A floor wants what it does not ask for.
@@ -127,7 +125,6 @@ impl Reason {
             Self::BreakGlassNotAsked => "BreakGlassNotAsked",
             Self::NotThisBundle => "NotThisBundle",
             Self::Target => "Target",
-            Self::Unbuilt(_) => "Unbuilt",
             Self::NotSelfServe => "NotSelfServe",
             Self::BelowFloor(_) => "BelowFloor",
             Self::Closed { .. } => "Closed",
@@ -170,9 +167,6 @@ impl fmt::Display for Reason {
             }
             Self::NotThisBundle => f.write_str("it does not target the bundle asked for"),
             Self::Target => f.write_str("it does not give this permission on this resource"),
-            Self::Unbuilt(members) => {
-                write!(f, "it uses what is not enforced yet: {}", members.join(", "))
-            }
             Self::NotSelfServe => f.write_str("it gives access automatically, not on request"),
             Self::BelowFloor(floor) => write!(
                 f,

@@ -1,8 +1,7 @@
 //! Which flow governs a request.
 //!
 //! Invariants: the answer does not depend on the order in which flows are given; exactly one
-//! flow governs an entitlement, whole, or none does; a flow that is not enforceable in full is
-//! never that one.
+//! flow governs an entitlement, whole, or none does; none governs below a floor.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -10,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     flow::{AccessFlow, FlowPolicy, FlowTrigger},
-    ids::{BundleId, FlowId},
+    ids::BundleId,
     inventory::Entitlement,
     policy::{
         ends::{LONGEST_DURATION_SEC, covers_duration, longest_grant},
@@ -20,7 +19,6 @@ use crate::{
         matching::{PersonFacts, meets},
         targets::{Contents, bundle_covers, flow_covers, targets_bundle},
         timeframe::Window,
-        unbuilt::unsupported_members,
     },
 };
 
@@ -93,22 +91,8 @@ pub enum Refusal {
         flow_name: String,
     },
     /// Anything else.
-    #[error("no access flow allows this{}", because_unbuilt(unbuilt))]
-    NoMatchingFlow {
-        /// Flows that may have been meant for it, and say something that is not enforced yet.
-        unbuilt: Vec<UnbuiltFlow>,
-    },
-}
-
-/// A flow that governs nothing for what it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnbuiltFlow {
-    /// Its id.
-    pub flow_id: FlowId,
-    /// Its name.
-    pub flow_name: String,
-    /// What is not enforced yet.
-    pub members: Vec<&'static str>,
+    #[error("no access flow allows this")]
+    NoMatchingFlow,
 }
 
 /// The outcome for one entitlement.
@@ -227,29 +211,10 @@ impl Split<'_> {
                     next_opening: one.zip(*other).map(|(one, other)| one.max(other)),
                 },
                 (below @ Refusal::BelowFloor { .. }, Refusal::BelowFloor { .. }) => below,
-                _ => return Some(Refusal::NoMatchingFlow { unbuilt: self.unbuilt() }),
+                _ => return Some(Refusal::NoMatchingFlow),
             };
         }
-        match answer {
-            Refusal::NoMatchingFlow { .. } => {
-                Some(Refusal::NoMatchingFlow { unbuilt: self.unbuilt() })
-            }
-            other => Some(other),
-        }
-    }
-
-    /// Every unbuilt flow that any refusal names, once.
-    fn unbuilt(&self) -> Vec<UnbuiltFlow> {
-        let mut all: Vec<UnbuiltFlow> = Vec::new();
-        for (_, refusal) in &self.refused {
-            let Refusal::NoMatchingFlow { unbuilt } = refusal else { continue };
-            for flow in unbuilt {
-                if !all.contains(flow) {
-                    all.push(flow.clone());
-                }
-            }
-        }
-        all
+        Some(answer)
     }
 }
 
@@ -262,7 +227,6 @@ pub fn is_usable_by(
 ) -> bool {
     flow.active
         && flow.policy.trigger == FlowTrigger::SelfServe
-        && unsupported_members(&flow.policy).is_empty()
         && requestor.user.is_active()
         && grantee.user.is_active()
         && meets(requestor, &flow.policy.requestors)
@@ -304,7 +268,6 @@ struct Standing<'f> {
     flow: &'f AccessFlow,
     /// The first thing in its way that has nothing to do with the entitlement.
     people: Result<(), Reason>,
-    unbuilt: Vec<&'static str>,
     /// What comes after the target in the order of reasons, where no floor has a say.
     time: Result<(), Reason>,
     known_to_requestor: bool,
@@ -312,7 +275,6 @@ struct Standing<'f> {
 
 fn stand<'f>(flow: &'f AccessFlow, asking: &Asking<'_>) -> Standing<'f> {
     let policy = &flow.policy;
-    let unbuilt = unsupported_members(policy);
     let known_to_requestor = meets(asking.requestor, &policy.requestors);
     let people = if !flow.active {
         Err(Reason::Inactive)
@@ -328,7 +290,7 @@ fn stand<'f>(flow: &'f AccessFlow, asking: &Asking<'_>) -> Standing<'f> {
         Ok(())
     };
     let time = check_time(policy, longest_grant(policy), asking.duration_sec, asking.now);
-    Standing { flow, people, unbuilt, time, known_to_requestor }
+    Standing { flow, people, time, known_to_requestor }
 }
 
 /// The whole verdict on one flow for one entitlement.
@@ -347,9 +309,6 @@ fn judge(
     };
     if !is_covered {
         return Err(Reason::Target);
-    }
-    if !standing.unbuilt.is_empty() {
-        return Err(Reason::Unbuilt(standing.unbuilt.clone()));
     }
     if policy.trigger != FlowTrigger::SelfServe {
         return Err(Reason::NotSelfServe);
@@ -456,25 +415,17 @@ fn refuse(verdicts: &[(&Standing<'_>, Result<(), Reason>)]) -> Refusal {
     if closed {
         return Refusal::OutsideTimeframe { next_opening };
     }
-    let below = verdicts.iter().find_map(|(standing, verdict)| match verdict {
-        Err(Reason::BelowFloor(floor)) => Some(Refusal::BelowFloor {
-            floor: floor.clone(),
-            flow_name: standing.flow.name.clone(),
-        }),
+    let below = verdicts.iter().filter_map(|(standing, verdict)| match verdict {
+        Err(Reason::BelowFloor(floor)) => Some((standing.flow, floor)),
         _ => None,
     });
-    if let Some(below) = below {
-        return below;
+    // Any of them would do to say it; always the same one does.
+    match below.min_by(|(one, _), (other, _)| one.id.cmp(&other.id)) {
+        Some((flow, floor)) => {
+            Refusal::BelowFloor { floor: floor.clone(), flow_name: flow.name.clone() }
+        }
+        None => Refusal::NoMatchingFlow,
     }
-    let unbuilt = verdicts.iter().filter_map(|(standing, verdict)| match verdict {
-        Err(Reason::Unbuilt(members)) => Some(UnbuiltFlow {
-            flow_id: standing.flow.id.clone(),
-            flow_name: standing.flow.name.clone(),
-            members: members.clone(),
-        }),
-        _ => None,
-    });
-    Refusal::NoMatchingFlow { unbuilt: unbuilt.collect() }
 }
 
 fn closed_until(next_opening: Option<Timestamp>) -> String {
@@ -487,15 +438,4 @@ fn closed_until(next_opening: Option<Timestamp>) -> String {
                 .to_owned()
         }
     }
-}
-
-fn because_unbuilt(unbuilt: &[UnbuiltFlow]) -> String {
-    let mut text = String::new();
-    for flow in unbuilt {
-        text.push_str("; the flow \"");
-        text.push_str(&flow.flow_name);
-        text.push_str("\" governs nothing, because it uses what is not enforced yet: ");
-        text.push_str(&flow.members.join(", "));
-    }
-    text
 }

@@ -364,6 +364,7 @@ pub fn request(flow: &AccessFlow, requestor: &Person, grantee: &Person) -> Acces
         grant_deadline: None,
         ended_at: None,
         revoke_requested_at: None,
+        second_factor_at: None,
         version: 1,
     }
 }

@@ -36,6 +36,7 @@ struct Case {
     approvals: Vec<Approval>,
     answers: Vec<ProgramAnswer>,
     digest: String,
+    has_second_factor: bool,
 }
 
 impl Case {
@@ -58,6 +59,7 @@ impl Case {
             approvals: Vec::new(),
             answers: Vec::new(),
             digest: digest('a', "3600"),
+            has_second_factor: false,
         }
     }
 
@@ -95,6 +97,7 @@ impl Case {
             tiers_told: 0,
             answers: &self.answers,
             unit_count: 2,
+            has_second_factor: self.has_second_factor,
             duration_sec: self.duration_sec,
             digest: &self.digest,
             now: noon(),
@@ -192,7 +195,7 @@ fn a06_between_approval_and_grant_the_flow_is_gone_off_or_tightened() {
     );
     assert_eq!(
         Case::after(|case| case.current().policy.settings.require_mfa = true),
-        cancelled(NoLongerAllowed::Unbuilt(vec!["settings.require_mfa"]))
+        cancelled(NoLongerAllowed::SecondFactor)
     );
     assert_eq!(
         Case::after(|case| case.current().policy.requestors = any_of(vec![user_is("bob")])),
@@ -241,6 +244,19 @@ fn a06_a_flow_that_asks_for_more_cancels_and_one_that_asks_for_less_changes_noth
         case.approvals = vec![decision(&person("alice"), Decision::Approved, &case.digest)];
     };
     assert_eq!(Case::after(own), cancelled(NoLongerAllowed::AsksForMore));
+}
+
+#[test]
+fn d08_a_flow_that_asks_for_a_second_factor_lets_nothing_through_that_has_none() {
+    for (frozen, current) in [(true, false), (false, true), (true, true)] {
+        for mut case in [Case::filed(), Case::approved()] {
+            case.frozen.settings.require_mfa = frozen;
+            case.current().policy.settings.require_mfa = current;
+            assert_eq!(case.verdict(), cancelled(NoLongerAllowed::SecondFactor));
+            case.has_second_factor = true;
+            assert!(matches!(case.verdict(), Verdict::Grant(_) | Verdict::Wait(_)));
+        }
+    }
 }
 
 #[test]

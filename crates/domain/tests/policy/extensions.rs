@@ -71,6 +71,7 @@ impl Case {
             tiers_told: 0,
             answers: &[],
             unit_count: 1,
+            has_second_factor: true,
             duration_sec: self.request.duration_sec,
             digest: "",
             now: self.now,

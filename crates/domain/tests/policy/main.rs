@@ -26,5 +26,4 @@ mod states;
 mod targets;
 mod texts;
 mod timeframe;
-mod unbuilt;
 mod validation;

@@ -127,7 +127,7 @@ fn a07_a_break_glass_flow_governs_only_when_asked_for() {
     emergency.settings.labels = vec!["night".to_owned(), "Break-Glass".to_owned()];
     let flows = [flow("emergency", emergency)];
     let no = chosen(&flows, &asking(&alice)).unwrap_err();
-    assert_eq!(no, Refusal::NoMatchingFlow { unbuilt: vec![] });
+    assert_eq!(no, Refusal::NoMatchingFlow);
     let named = Asking { break_glass: true, ..asking(&alice) };
     assert_eq!(chosen(&flows, &named), Ok("emergency".to_owned()));
 }
@@ -163,7 +163,7 @@ fn if_only_the_timeframe_does_the_next_opening_is_named() {
     );
     assert_eq!(chosen(&flows, &Asking { now: monday, ..saturday }), Ok("office".to_owned()));
     let both = Asking { duration_sec: Some(86_400), ..saturday };
-    assert_eq!(chosen(&flows, &both), Err(Refusal::NoMatchingFlow { unbuilt: vec![] }));
+    assert_eq!(chosen(&flows, &both), Err(Refusal::NoMatchingFlow));
 }
 
 #[test]
@@ -189,43 +189,17 @@ fn disabled_people_get_nothing() {
 }
 
 #[test]
-fn a_flow_that_says_what_is_not_enforced_yet_governs_nothing_and_is_named() {
+fn a_flow_that_asks_for_a_second_factor_governs_and_comes_after_one_that_does_not() {
     let alice = person("alice");
-    let mut mfa = policy();
-    mfa.settings.require_mfa = true;
-    let flows = [flow("careful", mfa)];
-    let refusal = chosen(&flows, &asking(&alice)).unwrap_err();
-    assert_eq!(
-        refusal.to_string(),
-        "no access flow allows this; the flow \"careful\" governs nothing, because it uses what \
-         is not enforced yet: settings.require_mfa"
-    );
-    assert!(!is_usable_by(&flows[0], alice.facts(), alice.facts()));
-}
-
-#[test]
-fn unbuilt_flows_are_named_to_those_alone_whom_they_may_concern() {
-    let alice = person("alice");
-    let mut bobs = FlowPolicy { requestors: any_of(vec![user_is("bob")]), ..policy() };
-    bobs.settings.require_mfa = true;
-    let mut other_table = FlowPolicy { access_targets: vec![tables(&["ALL"])], ..policy() };
-    other_table.settings.require_mfa = true;
-    let city = condition("okta_city", MatchOperator::Is, &["Berlin"]);
-    let mut elsewhere = FlowPolicy { requestors: any_of(vec![city]), ..policy() };
-    elsewhere.settings.require_mfa = true;
-    let mut mfa = policy();
-    mfa.settings.require_mfa = true;
-    let flows = [
-        flow("bobs", bobs),
-        flow("other-table", other_table),
-        flow("by-city", elsewhere),
-        flow("with-mfa", mfa),
-    ];
-    let Err(Refusal::NoMatchingFlow { unbuilt }) = chosen(&flows, &asking(&alice)) else {
-        panic!("nothing may govern");
-    };
-    let named: Vec<&str> = unbuilt.iter().map(|flow| flow.flow_name.as_str()).collect();
-    assert_eq!(named, ["with-mfa"]);
+    let mut careful = policy();
+    careful.settings.require_mfa = true;
+    let flows = [flow("careful", careful.clone())];
+    assert_eq!(chosen(&flows, &asking(&alice)), Ok("careful".to_owned()));
+    assert!(is_usable_by(&flows[0], alice.facts(), alice.facts()));
+    let both = [flow("careful", careful), flow("plain", policy())];
+    assert_eq!(chosen(&both, &asking(&alice)), Ok("plain".to_owned()));
+    let strict = Asking { preference: Preference::Strictest, ..asking(&alice) };
+    assert_eq!(chosen(&both, &strict), Ok("careful".to_owned()));
 }
 
 #[test]
@@ -337,7 +311,7 @@ fn one_entitlement_without_a_flow_refuses_the_call_and_is_named() {
     let split = split(&flows, &asking(&alice), &wanted);
     assert_eq!(split.refused.len(), 1);
     assert_eq!(split.refused[0].0, 1);
-    assert_eq!(split.refusal(), Some(Refusal::NoMatchingFlow { unbuilt: vec![] }));
+    assert_eq!(split.refusal(), Some(Refusal::NoMatchingFlow));
 }
 
 #[test]
@@ -353,10 +327,7 @@ fn the_refusal_of_a_call_holds_for_all_of_it() {
         Some(Refusal::DurationTooLong { longest_sec: 600 })
     );
     let worse = [both[0].clone(), entitlement("orders", "ALL")];
-    assert_eq!(
-        split(&flows, &long, &worse).refusal(),
-        Some(Refusal::NoMatchingFlow { unbuilt: vec![] })
-    );
+    assert_eq!(split(&flows, &long, &worse).refusal(), Some(Refusal::NoMatchingFlow));
 }
 
 #[test]
@@ -502,7 +473,8 @@ fn oracle(world: &World) -> Option<String> {
         })
         .collect();
     let key = |flow: &AccessFlow| {
-        let friction = i64::from(flow.policy.approver_policy.is_some());
+        let friction = (flow.policy.approver_policy.is_some(), flow.policy.settings.require_mfa);
+        let friction = i64::from(friction.0) * 2 + i64::from(friction.1);
         let longest = flow.policy.grant_duration_in_min.map_or(i64::MAX, i64::from);
         match world.preference {
             Preference::LeastFriction => (friction, -longest),
@@ -537,16 +509,7 @@ proptest! {
         turned.rotate_left(by);
         let second = select(&turned, &world.asking(), &orders());
         let id = |outcome: &Result<&AccessFlow, Refusal>| {
-            outcome.as_ref().map(|flow| flow.id.clone()).map_err(|refusal| match refusal {
-                Refusal::NoMatchingFlow { unbuilt } => Refusal::NoMatchingFlow {
-                    unbuilt: {
-                        let mut unbuilt = unbuilt.clone();
-                        unbuilt.sort_by(|one, other| one.flow_id.cmp(&other.flow_id));
-                        unbuilt
-                    },
-                },
-                other => other.clone(),
-            })
+            outcome.as_ref().map(|flow| flow.id.clone()).map_err(Clone::clone)
         };
         prop_assert_eq!(id(&first.outcome), id(&second.outcome));
     }

@@ -84,7 +84,7 @@ proptest! {
                     flow.targets.iter().try_for_each(check_target)?;
                     let usable = flow.active
                         && flow.self_serve
-                        && flow.unbuilt.is_empty()
+                        && flow.below_floors.is_empty()
                         && flow.people_active
                         && flow.requestors.met
                         && flow.for_grantee;

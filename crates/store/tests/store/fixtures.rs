@@ -280,6 +280,7 @@ pub(crate) fn request(now: Timestamp, rng: &dyn Rng, user: &UserId) -> AccessReq
         grant_deadline: None,
         ended_at: None,
         revoke_requested_at: None,
+        second_factor_at: None,
         version: 1,
     }
 }

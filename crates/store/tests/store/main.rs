@@ -18,6 +18,7 @@ mod outage;
 mod people;
 mod requests;
 mod secrets;
+mod sign_in;
 mod tasks;
 mod transactions;
 mod vocabulary;

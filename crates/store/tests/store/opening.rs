@@ -63,6 +63,14 @@ async fn requests_of_an_older_database_say_their_places_in_lists(ground: Ground)
         "DROP TABLE emergencies",
         "DROP TABLE group_nesting",
         "DELETE FROM counters WHERE name = 'group_nesting'",
+        "ALTER TABLE requests DROP COLUMN second_factor_at",
+        "DROP TABLE attempts",
+        "DROP TABLE step_up_pages",
+        "DROP TABLE web_sessions",
+        "DROP TABLE sign_in_links",
+        "DROP TABLE passwords",
+        "DROP TABLE recovery_codes",
+        "DROP TABLE second_factors",
         "DELETE FROM schema_migrations WHERE version >= 16",
     ] {
         crate::secrets::execute(&ground, statement).await;

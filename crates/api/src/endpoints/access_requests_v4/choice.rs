@@ -35,7 +35,7 @@ pub struct PassedOver {
     /// The flow's name.
     pub flow_name: String,
     /// The first thing that stood in its way, for programs: `Inactive`, `PersonDisabled`,
-    /// `Requestor`, `Grantee`, `BreakGlassNotAsked`, `NotThisBundle`, `Target`, `Unbuilt`,
+    /// `Requestor`, `Grantee`, `BreakGlassNotAsked`, `NotThisBundle`, `Target`,
     /// `NotSelfServe`, `BelowFloor`, `Closed`, `TooLong`, `ClosedAndTooLong` or `Outranked`.
     pub code: &'static str,
     /// The same in words.
@@ -74,9 +74,7 @@ impl From<Refused> for Refusal {
                 ("DurationTooLong", Some(longest_sec), None)
             }
             Refused::OutsideTimeframe { next_opening } => ("OutsideTimeframe", None, next_opening),
-            Refused::NoMatchingFlow { .. } | Refused::BelowFloor { .. } => {
-                ("NoMatchingFlow", None, None)
-            }
+            Refused::NoMatchingFlow | Refused::BelowFloor { .. } => ("NoMatchingFlow", None, None),
         };
         Self {
             code,

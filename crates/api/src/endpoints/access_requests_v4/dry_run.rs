@@ -68,6 +68,8 @@ struct WouldBeRequest {
     timeframe: Option<OpenTimeframe>,
     /// Whether the flow is one for emergencies.
     break_glass: bool,
+    /// Whether it would wait for your second factor before anybody is asked.
+    needs_second_factor: bool,
     /// Whether somebody has to agree.
     needs_approval: bool,
     /// Who would be asked.
@@ -126,6 +128,7 @@ impl From<requests::DryRunPart> for WouldBeRequest {
             ends_at: part.ends_at.map(Into::into),
             timeframe: part.window.map(Into::into),
             break_glass: part.break_glass,
+            needs_second_factor: part.needs_second_factor,
             needs_approval: part.needs_approval,
             approvers: part.asked.iter().map(Into::into).collect(),
             programs: part.programs.into_iter().map(|program| program.host).collect(),
