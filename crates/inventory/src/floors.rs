@@ -54,6 +54,11 @@ impl Floors {
         self.rules.is_empty()
     }
 
+    /// Each, with its query if that can be read.
+    pub fn each(&self) -> impl Iterator<Item = (&FloorRule, Option<&Query>)> {
+        self.rules.iter().map(|(rule, query)| (rule, query.as_ref()))
+    }
+
     /// The names of those whose query cannot be read.
     pub fn unreadable(&self) -> impl Iterator<Item = &str> {
         let unreadable = self.rules.iter().filter(|(_, query)| query.is_none());

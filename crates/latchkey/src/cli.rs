@@ -521,6 +521,6 @@ mod tests {
         let admin = cli.find_subcommand("admin").unwrap();
         let mut leaves = Vec::new();
         walk(admin, "admin", &mut leaves);
-        assert_eq!(leaves.len(), 14, "{leaves:?}");
+        assert_eq!(leaves.len(), 17, "{leaves:?}");
     }
 }

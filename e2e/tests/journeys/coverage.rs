@@ -374,6 +374,12 @@ async fn every_operation_that_changes_something_leaves_an_audit_record() {
     revoke(&rita, &request).await;
     review_an_emergency(&mut auditor, &admin, &rita, &integration).await;
 
+    // Second factors.
+    let pass = "/api/client/v1/access-requests/pass-mfa";
+    auditor.call(&rita, Method::POST, pass, "", None).await;
+    let reset = "/api/admin/v1/users/{id}/reset-second-factor";
+    auditor.call(&admin, Method::POST, reset, "rita@example.com", None).await;
+
     let mut forgotten = Vec::new();
     for operation in operations(&admin).await {
         let name = operation.name();

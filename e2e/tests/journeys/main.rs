@@ -10,6 +10,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod automatic;
 mod caller;
 mod drivers;
 mod installation;

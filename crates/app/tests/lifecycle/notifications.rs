@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use latchkey_app::{
     Actor,
+    automatic::follow_conditions,
     jobs::run_due_jobs,
     notifications::{
         Deliverer, MailConfig, MailTls, Mailer, NotificationConfig, signature, standing, webhook,
@@ -19,7 +20,7 @@ use latchkey_app::{
 use latchkey_domain::{
     Clock,
     activity::ActivityField,
-    flow::{ApproverGroup, EscalationPolicy, LogicalOperator},
+    flow::{ApproverGroup, EscalationPolicy, FlowTrigger, LogicalOperator},
     ids::UserId,
     people::{Role, User, UserStatus},
     report::{
@@ -508,6 +509,25 @@ on_both_databases! {
             .collect();
         assert_eq!(events, [(json!("AR-1"), json!(false)), (json!("AR-2"), json!(true))]);
         ground.settle().await;
+    }
+
+    async fn admins_are_told_once_that_a_large_change_is_held_back(ground) {
+        let (server, deliverer) = post_office(ground).await;
+        set_setting(&ground.app, &commanding(), "automatic_change_limit", json!(0)).await.unwrap();
+        let bob = ground.bob.user.id.clone();
+        ground.write(async |tx| tx.grant_role(&bob, Role::Admin).await.unwrap()).await;
+        let mut flow = ground.flow("given", None, &[]).await;
+        flow.policy.trigger = FlowTrigger::Automatic;
+        ground.write(async |tx| tx.update_flow(&mut flow).await.unwrap()).await;
+        for _ in 0..2 {
+            assert_eq!(follow_conditions(&ground.app).await.unwrap().held_back, 1);
+            deliverer.deliver_due().await.unwrap();
+        }
+        let held = ("bob@example.com".to_owned(), "The access flow given is held back".to_owned());
+        assert_eq!(told(&server, 0), BTreeSet::from([held]));
+        assert_eq!(server.mails().unwrap().len(), 1, "once");
+        ground.settle().await;
+        assert!(ground.held().is_empty());
     }
 
     async fn a_webhook_gets_every_change_signed_until_it_takes_it(ground) {

@@ -84,12 +84,12 @@ proptest! {
                     flow.targets.iter().try_for_each(check_target)?;
                     let usable = flow.active
                         && flow.self_serve
-                        && flow.below_floors.is_empty()
                         && flow.people_active
                         && flow.requestors.met
                         && flow.for_grantee;
                     let covers = flow.targets.iter().any(|target| target.covers);
-                    prop_assert_eq!(flow.gives, usable && covers);
+                    let above_floors = flow.below_floors.is_empty();
+                    prop_assert_eq!(flow.gives, usable && above_floors && covers);
                     prop_assert!(usable || covers);
                 }
                 for flow in &rules.flows {

@@ -7,8 +7,9 @@ use latchkey_domain::{
         Condition, ConditionSet, FlowTarget, IntegrationTarget, LogicalOperator, MatchOperator,
         ResourceScopeType,
     },
+    policy::floors::FloorRule,
 };
-use latchkey_inventory::Rules;
+use latchkey_inventory::{Floors, Rules};
 use proptest::prelude::*;
 
 use crate::{
@@ -94,6 +95,17 @@ impl Case {
         for (_, query) in &mut self.rules.access_scopes {
             settle_expr(&mut query.expr, ids);
         }
+        let floors = self.rules.floors.each().map(|(rule, query)| {
+            let query = query.cloned().map_or_else(
+                || rule.query.clone(),
+                |mut query| {
+                    settle_expr(&mut query.expr, ids);
+                    query.to_string()
+                },
+            );
+            FloorRule { query, ..rule.clone() }
+        });
+        self.rules.floors = Floors::new(floors.collect());
         for target in self.rules.bundles.iter_mut().flat_map(|bundle| &mut bundle.targets) {
             if let BundleTarget::Integration(target) = target {
                 settle_target(target, ids);

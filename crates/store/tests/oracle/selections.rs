@@ -9,7 +9,7 @@ use latchkey_domain::{
     inventory::Entitlement,
     policy::{
         selection::is_usable_by,
-        targets::{bundle_covers, flow_covers},
+        targets::{Contents as _, bundle_covers, flow_covers},
     },
 };
 use latchkey_inventory::Filter;
@@ -89,7 +89,9 @@ async fn check(stored: &Stored, mut case: Case, answered: &Answered) -> Result<(
         let facts = person.facts();
         let expected = inventory.where_(|one, _| {
             case.rules.flows.iter().any(|flow| {
-                is_usable_by(flow, facts, facts) && flow_covers(&flow.policy, &plain, one)
+                is_usable_by(flow, facts, facts)
+                    && flow_covers(&flow.policy, &plain, one)
+                    && !plain.floor_on(one).bars(&flow.policy)
             })
         });
         let flows = snapshot.policy().flows_for(facts, facts);

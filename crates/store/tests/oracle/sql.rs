@@ -205,7 +205,13 @@ impl Dialect {
             }
         });
         let requestors = requestors(&flow.policy.requestors);
-        format!("(u.status = 'active' AND {requestors} AND {})", any(targets))
+        let asks_nobody = flow.policy.approver_policy.is_none();
+        let floors = rules.floors.each().filter(|(rule, _)| asks_nobody && rule.approval);
+        // One that cannot be read is about everything.
+        let barred =
+            floors.map(|(_, query)| query.map_or("TRUE".to_owned(), |query| self.query(query)));
+        let (given, barred) = (any(targets), any(barred));
+        format!("(u.status = 'active' AND {requestors} AND {given} AND NOT {barred})")
     }
 }
 
