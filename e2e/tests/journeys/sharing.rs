@@ -1,11 +1,16 @@
-//! f05: two servers and two connector processes on one queue.
+//! f05: two servers and two connector processes on one queue. b03: what is switched off on one
+//! server is off on every other.
 
 use latchkey_testkit::{DatabaseKind, systems::PostgresVersion, wait_until};
 use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::json;
 
 use crate::{
     caller::PATIENCE,
-    installation::{Agent, Installation, ask, credentials, free_port, revoke},
+    installation::{
+        Agent, Installation, ask, credentials, entitlement, flow_body, free_port, revoke,
+    },
     shop::Shop,
 };
 
@@ -53,6 +58,52 @@ async fn f05_two_servers_and_two_connectors_share_the_work_and_apply_each_task_o
     }
     shop.wait_until_empty().await;
     installation.verify_audit().await;
+}
+
+#[tokio::test]
+async fn b03_what_is_switched_off_on_one_server_is_off_on_every_other_at_once() {
+    let kind = DatabaseKind::Postgres(PostgresVersion::V15);
+    let mut installation = Installation::create(kind).await;
+    installation.start(&[]).await;
+    let second_port = free_port();
+    let _second = installation.start_server(second_port, &[]);
+    installation.ready(second_port).await;
+    let _agent = installation.connector("rack-1");
+    let shop = Shop::open().await;
+    let integration = installation.integrate(&shop, "rack-1", None).await;
+    let (here, there) = (&installation.admin, installation.admin.at(second_port));
+    let (rita, otto) = (installation.person("rita"), installation.person("otto").at(second_port));
+    let wanted = entitlement(&rita, "orders", "READ_ONLY").await;
+    let body = json!({ "entitlements": [wanted], "justification": "a look", "custom_fields": {} });
+    // Both servers know the policy and the person by now.
+    for caller in [rita.at(second_port), otto.clone()] {
+        caller.post("/api/user/v4/access-requests/dry-run", &body).await;
+    }
+
+    let flows = here.get("/api/admin/v2/access-flows").await;
+    let flow = format!("/api/admin/v2/access-flows/{}", flows["items"][0]["id"].as_str().unwrap());
+    let mut inactive = flow_body("tables", &integration, None);
+    inactive["active"] = json!(false);
+    let (status, answer) = here.call(Method::PUT, &flow, Some(&inactive)).await;
+    assert_eq!(status, 200, "{answer}");
+    let filed = otto.call(Method::POST, "/api/user/v4/access-requests", Some(&body)).await;
+    assert_eq!(filed.0, 403, "{filed:?}");
+    inactive["active"] = json!(true);
+    let (status, answer) = there.call(Method::PUT, &flow, Some(&inactive)).await;
+    assert_eq!(status, 200, "{answer}");
+    let request = ask(&otto, "orders", "READ_ONLY", None).await;
+    otto.wait_for_status(&request, "Active").await;
+
+    // By the command line, past both servers.
+    installation.admin_command(&["user", "disable", "--email", "otto@example.com"]);
+    for port in [installation.port, second_port] {
+        let (status, answer) =
+            otto.at(port).call(Method::GET, "/api/user/v4/access-requests", None).await;
+        assert_eq!(status, 401, "{answer}");
+    }
+    let path = format!("/api/admin/v1/explain/access-requests/{request}");
+    there.wait("the end of the access", &path, |seen| seen["status"] == "Revoked").await;
+    shop.wait_until_empty().await;
 }
 
 #[tokio::test]
