@@ -3,7 +3,7 @@
 //!
 //! No rival writes this file, so no target is held to one; the figures stand in the table.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -14,6 +14,7 @@ use crate::{
     http::text_of,
     machine::{self, megabytes},
     report::{Report, number},
+    run_options::RunOptions,
 };
 
 /// Rows of the report.
@@ -23,21 +24,8 @@ const PEOPLE: usize = 1_000;
 /// How `bench activity-report` is run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The release build of `latchkey`.
-    #[arg(long)]
-    program: PathBuf,
-    /// The file to write.
-    #[arg(long)]
-    out: PathBuf,
-    /// Only here so that every benchmark is started with the same words.
-    #[arg(long, hide = true)]
-    provisioner: Option<PathBuf>,
-    /// The commit that was built.
-    #[arg(long)]
-    commit: String,
-    /// A tenth of the rows.
-    #[arg(long)]
-    tenth: bool,
+    #[command(flatten)]
+    run: RunOptions,
 }
 
 /// What one run of the report took.
@@ -53,10 +41,10 @@ struct Run {
 pub(crate) async fn run(options: Options) -> Result<()> {
     let scratch = tempfile::Builder::new().prefix("latchkey-bench-").tempdir()?;
     let machine = machine::describe(scratch.path());
-    let rows = if options.tenth { ROWS / 10 } else { ROWS };
+    let rows = if options.run.tenth { ROWS / 10 } else { ROWS };
     println!("Storing {rows} requests");
     let folder = scratch.path().join("tenant");
-    let mut tenant = Tenant::create(&options.program, folder, PEOPLE, 1, rows).await?;
+    let mut tenant = Tenant::create(&options.run.program, folder, PEOPLE, 1, rows).await?;
     tenant.start().await?;
     let report = define(&tenant).await?;
     println!("{:>12} {:>10} {:>12} {:>14} {:>12}", "rows", "s", "rows/s", "first line, ms", "MB");
@@ -79,18 +67,20 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     tenant.stop()?;
     let common = Map::from_iter([
-        ("commit".to_owned(), json!(options.commit)),
+        ("commit".to_owned(), json!(options.run.commit)),
         ("versions".to_owned(), json!({ "latchkey": env!("CARGO_PKG_VERSION") })),
         (
             "settings".to_owned(),
             json!({
                 "database": "SQLite, WAL, synchronous=FULL", "people": PEOPLE,
-                "tenth": options.tenth,
+                "tenth": options.run.tenth,
             }),
         ),
     ]);
-    Report::new(machine, runs, &common, Vec::new()).write(&options.out).context("the report")?;
-    println!("wrote {}", options.out.display());
+    Report::new(machine, runs, &common, Vec::new())
+        .write(&options.run.out)
+        .context("the report")?;
+    println!("wrote {}", options.run.out.display());
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod inventory;
 mod load;
 mod machine;
 mod report;
+mod run_options;
 mod samples;
 
 use std::process::ExitCode;

@@ -9,8 +9,6 @@ mod bare;
 mod data;
 mod lists;
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -26,6 +24,7 @@ pub(crate) use self::{
 use crate::{
     machine,
     report::{Bound, Report, Target, number, print_series},
+    run_options::RunOptions,
     samples::Series,
 };
 
@@ -41,38 +40,26 @@ const FLAT_MB: f64 = 16.0;
 /// How `bench api` is run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The release build of `latchkey`.
-    #[arg(long)]
-    program: PathBuf,
-    /// The file to write.
-    #[arg(long)]
-    out: PathBuf,
-    /// Only here so that every benchmark is started with the same words.
-    #[arg(long, hide = true)]
-    provisioner: Option<PathBuf>,
-    /// The commit that was built.
-    #[arg(long)]
-    commit: String,
+    #[command(flatten)]
+    run: RunOptions,
     /// Fewer repetitions, to see that everything runs.
     #[arg(long)]
     quick: bool,
-    /// A tenth of the stored rows; no target holds then.
-    #[arg(long)]
-    tenth: bool,
 }
 
 /// Runs the benchmark, prints its table, writes its file.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let scratch = tempfile::Builder::new().prefix("latchkey-bench-").tempdir()?;
     let machine = machine::describe(scratch.path());
-    let share = if options.tenth { 10 } else { 1 };
+    let share = if options.run.tenth { 10 } else { 1 };
     let (people, flows) = (PEOPLE / share, FLOWS / share);
     println!("Storing {people} people, {flows} flows and {} requests", REQUESTS / share);
     let many = scratch.path().join("many");
     let few = scratch.path().join("few");
-    let mut many = Tenant::create(&options.program, many, people, flows, REQUESTS / share).await?;
+    let mut many =
+        Tenant::create(&options.run.program, many, people, flows, REQUESTS / share).await?;
     let mut few =
-        Tenant::create(&options.program, few, people, flows, FEW_REQUESTS / share).await?;
+        Tenant::create(&options.run.program, few, people, flows, FEW_REQUESTS / share).await?;
     many.start().await?;
     few.start().await?;
     let bare = Bare::start(&many).await?;
@@ -84,11 +71,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     many.stop()?;
     few.stop()?;
 
-    let targets = if options.tenth { targets(&[], &[]) } else { targets(&series, &unpaged) };
+    let targets = if options.run.tenth { targets(&[], &[]) } else { targets(&series, &unpaged) };
     let mut rows: Vec<Map<String, Value>> = series.iter().map(Series::row).collect();
     rows.extend(unpaged.iter().map(Unpaged::row));
     let common = Map::from_iter([
-        ("commit".to_owned(), json!(options.commit)),
+        ("commit".to_owned(), json!(options.run.commit)),
         ("versions".to_owned(), json!({ "latchkey": env!("CARGO_PKG_VERSION") })),
         (
             "settings".to_owned(),
@@ -96,7 +83,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
                 "database": "SQLite, WAL, synchronous=FULL, on both sides",
                 "people": people, "flows": flows, "requests": REQUESTS / share,
                 "few_requests": FEW_REQUESTS / share,
-                "quick": options.quick, "tenth": options.tenth,
+                "quick": options.quick, "tenth": options.run.tenth,
             }),
         ),
     ]);
@@ -104,8 +91,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     print_series(&series);
     print_unpaged(&unpaged);
     report.print_targets();
-    report.write(&options.out).context("the report")?;
-    println!("wrote {}", options.out.display());
+    report.write(&options.run.out).context("the report")?;
+    println!("wrote {}", options.run.out.display());
     Ok(())
 }
 

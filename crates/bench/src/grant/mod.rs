@@ -13,7 +13,7 @@ mod rounds;
 mod scale;
 mod target;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
@@ -28,30 +28,18 @@ use self::{
 use crate::{
     machine,
     report::{Bound, Report, number, print_series},
+    run_options::RunOptions,
     samples::Series,
 };
 
 /// How `bench grant` is run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The release build of `latchkey`.
-    #[arg(long)]
-    program: PathBuf,
-    /// The file to write.
-    #[arg(long)]
-    out: PathBuf,
-    /// The documented script that makes the provisioner.
-    #[arg(long)]
-    provisioner: PathBuf,
-    /// The commit that was built.
-    #[arg(long)]
-    commit: String,
+    #[command(flatten)]
+    run: RunOptions,
     /// Fewer repetitions, to see that everything runs.
     #[arg(long)]
     quick: bool,
-    /// A tenth of the grants in the large parts; their targets do not hold then.
-    #[arg(long)]
-    tenth: bool,
     /// Measure these parts only; the targets of the others do not hold then.
     #[arg(long, value_enum, value_delimiter = ',')]
     parts: Vec<Part>,
@@ -83,15 +71,15 @@ impl Options {
 pub(crate) async fn run(options: Options) -> Result<()> {
     let version = if options.postgres_18 { PostgresVersion::V18 } else { PostgresVersion::V15 };
     println!("Starting PostgreSQL {}, fsync on", version.major());
-    let target = Arc::new(Target::open(&options.provisioner, version)?);
+    let target = Arc::new(Target::open(&options.run.provisioner, version)?);
     let scratch = tempfile::Builder::new().prefix("latchkey-bench-").tempdir()?;
     let machine = machine::describe(scratch.path());
     let mut common = common(&options, &target).await?;
 
     let mut series = Vec::new();
     let mut figures = Figures::default();
-    let counts = Counts::new(options.tenth);
-    let mut scale = Scale::start(&options.program, scratch.path(), &target, counts).await?;
+    let counts = Counts::new(options.run.tenth);
+    let mut scale = Scale::start(&options.run.program, scratch.path(), &target, counts).await?;
     figures.idle_bytes = Some(scale.idle_bytes().await?);
     if options.measures(Part::Rounds) {
         let rounds = Rounds { quick: options.quick, folder: scratch.path(), target: &target };
@@ -110,7 +98,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     if options.measures(Part::Live) {
         figures.live = Some(
             scale::start_with_live_grants(
-                &options.program,
+                &options.run.program,
                 scratch.path(),
                 &target,
                 counts,
@@ -128,8 +116,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     figures.print();
     report.print_targets();
     println!("\nOpenBao's dev mode keeps its storage in memory: it waits for no disk of its own.");
-    report.write(&options.out)?;
-    println!("wrote {}", options.out.display());
+    report.write(&options.run.out)?;
+    println!("wrote {}", options.run.out.display());
     Ok(())
 }
 
@@ -149,10 +137,10 @@ async fn common(options: &Options, target: &Target) -> Result<Map<String, Value>
     settings.insert("latchkey.connector".to_owned(), json!("local, journal fsynced"));
     settings.insert("openbao.storage".to_owned(), json!("in memory (dev mode)"));
     settings.insert("quick".to_owned(), json!(options.quick));
-    settings.insert("tenth".to_owned(), json!(options.tenth));
+    settings.insert("tenth".to_owned(), json!(options.run.tenth));
     let server: String = watcher.query_one("SHOW server_version", &[]).await?.get(0);
     Ok(Map::from_iter([
-        ("commit".to_owned(), json!(options.commit)),
+        ("commit".to_owned(), json!(options.run.commit)),
         (
             "versions".to_owned(),
             json!({ "latchkey": env!("CARGO_PKG_VERSION"), "postgresql": server }),

@@ -13,8 +13,6 @@ mod rivals;
 mod sql;
 mod timings;
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use latchkey::surroundings::Surroundings;
@@ -30,6 +28,7 @@ use self::{
 use crate::{
     machine,
     report::{Bound, Report, Target, number},
+    run_options::RunOptions,
 };
 
 /// How many resources there are.
@@ -45,24 +44,11 @@ const SQL_ROWS: u64 = 10_000_000;
 /// How `bench inventory` is run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only here so that every benchmark is started with the same words.
-    #[arg(long, hide = true)]
-    program: Option<PathBuf>,
-    /// The file to write.
-    #[arg(long)]
-    out: PathBuf,
-    /// Only here so that every benchmark is started with the same words.
-    #[arg(long, hide = true)]
-    provisioner: Option<PathBuf>,
-    /// The commit that was built.
-    #[arg(long)]
-    commit: String,
+    #[command(flatten)]
+    run: RunOptions,
     /// Fewer repetitions, to see that everything runs.
     #[arg(long)]
     quick: bool,
-    /// A tenth of the resources; no target holds then.
-    #[arg(long)]
-    tenth: bool,
     /// Measure these parts only; the targets of the others do not hold then.
     #[arg(long, value_enum, value_delimiter = ',')]
     parts: Vec<Part>,
@@ -97,7 +83,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let mut measured = Measured::default();
     let mut sql_settings = Value::Null;
     for scale in SCALES {
-        let resources = if options.tenth { scale / 10 } else { scale };
+        let resources = if options.run.tenth { scale / 10 } else { scale };
         let repetitions = if options.quick { 50 } else { 500 };
         let plan = Plan { resources, flows: &FLOWS, shares: &SHARES, repetitions, parts };
         println!("Indexing {resources} resources");
@@ -129,9 +115,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     measured.print();
 
-    let targets = targets(&if options.tenth { Measured::default() } else { measured.clone() });
+    let targets = targets(&if options.run.tenth { Measured::default() } else { measured.clone() });
     let common = Map::from_iter([
-        ("commit".to_owned(), json!(options.commit)),
+        ("commit".to_owned(), json!(options.run.commit)),
         ("versions".to_owned(), json!({ "latchkey": env!("CARGO_PKG_VERSION") })),
         (
             "settings".to_owned(),
@@ -143,15 +129,15 @@ pub(crate) async fn run(options: Options) -> Result<()> {
                 "policy_engines": cfg!(feature = "rivals"),
                 "sql": sql_settings,
                 "durability": "the index and the engines are in memory; PostgreSQL only reads while it is measured",
-                "quick": options.quick, "tenth": options.tenth,
+                "quick": options.quick, "tenth": options.run.tenth,
             }),
         ),
     ]);
     let rows: Vec<Map<String, Value>> = measured.rows();
     let report = Report::new(machine, rows, &common, targets);
     report.print_targets();
-    report.write(&options.out).context("the report")?;
-    println!("wrote {}", options.out.display());
+    report.write(&options.run.out).context("the report")?;
+    println!("wrote {}", options.run.out.display());
     Ok(())
 }
 
