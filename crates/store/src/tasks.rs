@@ -102,6 +102,8 @@ pub struct OpenTask {
     pub session_id: Option<SessionId>,
     /// Not before.
     pub due: Timestamp,
+    /// When somebody may take it next: of one that is held, the end of its lease.
+    pub ready_at: Timestamp,
     /// Whether a process holds it now.
     pub leased: bool,
     /// How often it has failed.
@@ -146,6 +148,7 @@ fn read_open(row: &Row) -> Result<OpenTask> {
         kind: row.word("kind", TaskKind::parse)?,
         session_id: row.opt_text("session_id")?.map(SessionId::new),
         due: row.time("due")?,
+        ready_at: row.time("ready_at")?,
         leased: row.text("state")? == "leased",
         attempts: row.int("attempts")?,
         last_error: row.opt_text("last_error")?,
@@ -415,8 +418,8 @@ impl Tx {
     /// Tasks that are not finished, earliest due first.
     pub async fn list_open_tasks(&mut self, limit: u32) -> Result<Vec<OpenTask>> {
         let sql = Sql::with(
-            "SELECT id, integration_id, connector_id, kind, session_id, due, state, attempts, \
-             last_error FROM tasks ORDER BY due, id LIMIT $1",
+            "SELECT id, integration_id, connector_id, kind, session_id, due, ready_at, state, \
+             attempts, last_error FROM tasks ORDER BY due, id LIMIT $1",
             values![i64::from(limit)],
         );
         self.rows(sql, read_open).await

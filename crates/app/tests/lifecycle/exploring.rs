@@ -215,14 +215,16 @@ impl Seen {
             .tasks
             .iter()
             .filter(|task| task.kind == TaskKind::Apply)
-            .map(|task| format!("{:?}{}{}", task.kind, task.leased, self.is_due(self.next_task)))
+            .map(|task| format!("{}{}", task.leased, task.ready_at <= self.now))
             .collect();
         // What is due, and in which order the rest falls due.
         let mut moments: Vec<(Timestamp, String)> =
             self.jobs.iter().map(|job| (job.run_at, job.kind.clone())).collect();
         let ends = self.units.iter().filter_map(|unit| unit.ends_at);
         moments.extend(ends.map(|at| (at, "end".to_owned())));
-        moments.extend(self.next_task.map(|at| (at, "task".to_owned())));
+        // Discovery comes and goes beside it, and is due at other times.
+        let own = self.tasks.iter().filter(|task| task.kind == TaskKind::Apply);
+        moments.extend(own.map(|task| (task.ready_at, "task".to_owned())));
         moments.sort();
         let moments: Vec<(bool, String)> =
             moments.into_iter().map(|(at, what)| (at <= self.now, what)).collect();
