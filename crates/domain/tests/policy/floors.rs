@@ -1,5 +1,6 @@
 //! Floors: what no flow goes below.
 
+use jiff::Timestamp;
 use latchkey_domain::{
     flow::{AccessFlow, FlowPolicy, FlowTrigger},
     policy::{
@@ -85,15 +86,18 @@ fn a07_a_floor_shortens_what_the_flow_allows_and_adds_the_second_factor() {
     assert!(select(&flows, &as_long, &orders[0]).outcome.is_ok());
 }
 
-/// What is asked again about a request that was filed without floors.
-fn again(
+/// What comes of looking at Alice's request again: filed under `frozen`, which is its flow still,
+/// for so long, without a second factor.
+fn seen_again<T>(
     frozen: &FlowPolicy,
     duration_sec: Option<i64>,
     floor: Floor,
-) -> Result<(), NoLongerAllowed> {
+    now: Timestamp,
+    ask: impl FnOnce(&Facts<'_>) -> T,
+) -> T {
     let (alice, held) = (person("alice"), under(floor));
     let current: AccessFlow = flow("reads", frozen.clone());
-    let facts = Facts {
+    ask(&Facts {
         frozen,
         current: Some(&current),
         requestor: alice.facts(),
@@ -109,9 +113,17 @@ fn again(
         has_second_factor: false,
         duration_sec,
         digest: "",
-        now: noon(),
-    };
-    still_allowed(&facts).map(|_| ())
+        now,
+    })
+}
+
+/// Whether a request that was filed without floors is still allowed.
+fn again(
+    frozen: &FlowPolicy,
+    duration_sec: Option<i64>,
+    floor: Floor,
+) -> Result<(), NoLongerAllowed> {
+    seen_again(frozen, duration_sec, floor, noon(), |facts| still_allowed(facts).map(|_| ()))
 }
 
 #[test]
@@ -145,26 +157,9 @@ fn extensions_end_where_a_floor_does() {
     request.decided_at = Some(noon());
     request.ends_at = Some(at("2026-05-13T13:00:00Z"));
     let extended = |request: &_, longest| {
-        let held = under(floor(false, false, Some(longest)));
-        let facts = Facts {
-            frozen: &current.policy,
-            current: Some(&current),
-            requestor: alice.facts(),
-            asker: alice.facts(),
-            grantee: alice.facts(),
-            bundle: None,
-            contents: &held,
-            entitlements: &[entitlement("orders", "READ_ONLY")],
-            owners: Owners::NONE,
-            tiers_told: 0,
-            answers: &[],
-            unit_count: 1,
-            has_second_factor: false,
-            duration_sec: Some(3_600),
-            digest: "",
-            now: at("2026-05-13T12:59:00Z"),
-        };
-        later_end(request, &facts)
+        let floor = floor(false, false, Some(longest));
+        let now = at("2026-05-13T12:59:00Z");
+        seen_again(&current.policy, Some(3_600), floor, now, |facts| later_end(request, facts))
     };
     assert_eq!(extended(&request, 9_000), Ok(at("2026-05-13T13:30:00Z")));
     assert_eq!(extended(&request, 4_000), Ok(at("2026-05-13T13:06:40Z")));
