@@ -13,7 +13,7 @@ use latchkey_domain::{
     bundle::{Bundle, BundleTarget},
     flow::IntegrationTarget,
     ids::{IntegrationId, PermissionId, ResourceId},
-    inventory::{Entitlement, Permission, Resource},
+    inventory::Entitlement,
     policy::targets::{covers, is_grantable},
 };
 use latchkey_inventory::Snapshot;
@@ -21,6 +21,7 @@ use latchkey_store::{InventoryVersion, StoreError, Tx};
 
 use crate::{
     contents::Contents,
+    entitlements::find_entitlements,
     error::AppError,
     members::{Place, walk},
 };
@@ -129,27 +130,13 @@ async fn read(
 ) -> Result<Vec<(String, Entitlement)>, StoreError> {
     let names: BTreeMap<&IntegrationId, &str> =
         versions.iter().map(|one| (&one.integration_id, one.integration_name.as_str())).collect();
-    let resources: BTreeSet<ResourceId> =
-        proposed.iter().map(|one| one.resource.id.clone()).collect();
-    let permissions: BTreeSet<PermissionId> =
-        proposed.iter().map(|one| one.permission.id.clone()).collect();
-    let resources: Vec<ResourceId> = resources.into_iter().collect();
-    let permissions: Vec<PermissionId> = permissions.into_iter().collect();
-    let resources: BTreeMap<ResourceId, Resource> =
-        tx.find_resources(&resources).await?.into_iter().map(|one| (one.id.clone(), one)).collect();
-    let permissions: BTreeMap<PermissionId, Permission> = tx
-        .find_permissions(&permissions)
-        .await?
-        .into_iter()
-        .map(|one| (one.id.clone(), one))
-        .collect();
-    let entitlement = |pair: &Entitlement| {
-        let resource = resources.get(&pair.resource.id)?.clone();
-        let permission = permissions.get(&pair.permission.id)?.clone();
-        let name = (*names.get(&resource.integration_id)?).to_owned();
-        Some((name, Entitlement { resource, permission }))
+    let pairs = proposed.iter().map(|one| (&one.resource.id, &one.permission.id));
+    let read = find_entitlements(tx, pairs).await?.into_iter().flatten();
+    let with_name = |one: Entitlement| {
+        let name = *names.get(&one.resource.integration_id)?;
+        Some((name.to_owned(), one))
     };
-    let mut found: Vec<(String, Entitlement)> = proposed.iter().filter_map(entitlement).collect();
+    let mut found: Vec<(String, Entitlement)> = read.filter_map(with_name).collect();
     found.sort_by(|(_, one), (_, other)| place_in_walk(one).cmp(&place_in_walk(other)));
     Ok(found)
 }

@@ -35,6 +35,7 @@ pub mod connectors;
 mod contents;
 pub mod crash_points;
 pub mod emergencies;
+mod entitlements;
 pub mod error;
 pub mod explain;
 pub mod flows;

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     App,
     contents::Contents,
+    entitlements::find_entitlements,
     error::AppError,
     lifecycle::{Because, begin_granting, end_or_cancel, lock_claims},
 };
@@ -121,22 +122,14 @@ async fn covered(
 ) -> Result<Vec<Entitlement>, AppError> {
     let mut pairs = proposed.clone();
     pairs.extend(held.iter().flat_map(|(holding, _)| holding.entitlements.iter().cloned()));
-    let resources: BTreeSet<_> = pairs.iter().map(|(resource, _)| resource.clone()).collect();
-    let permissions: BTreeSet<_> = pairs.iter().map(|(_, permission)| permission.clone()).collect();
-    let resources = tx.find_resources(&resources.into_iter().collect::<Vec<_>>()).await?;
-    let permissions = tx.find_permissions(&permissions.into_iter().collect::<Vec<_>>()).await?;
+    let read = find_entitlements(tx, pairs.iter().map(|(one, other)| (one, other))).await?;
     let contents = Contents::of(tx, [&flow.policy]).await?;
-    let entitlement = |(resource, permission): &Pair| {
-        let resource = resources.iter().find(|one| one.id == *resource)?.clone();
-        let permission = permissions.iter().find(|one| one.id == *permission)?.clone();
-        Some(Entitlement { resource, permission })
-    };
     let is_covered = |one: &Entitlement| {
         is_grantable(one)
             && flow_covers(&flow.policy, &contents, one)
             && !contents.floor_on(one).bars(&flow.policy)
     };
-    Ok(pairs.iter().filter_map(entitlement).filter(is_covered).collect())
+    Ok(read.into_iter().flatten().filter(is_covered).collect())
 }
 
 /// Locks everything that may be touched, in the order in which everybody does.

@@ -45,6 +45,7 @@ use crate::{
     bundles,
     contents::Contents,
     crash_points,
+    entitlements::find_entitlements,
     error::{AppError, codes},
     indexed, jobs,
     lifecycle::{begin_granting, enter, lock_claims_of},
@@ -277,30 +278,10 @@ async fn read_entitlements(
     tx: &mut Tx,
     asked: &[(ResourceId, PermissionId)],
 ) -> Result<Vec<Entitlement>, AppError> {
-    let resource_ids: Vec<ResourceId> = asked.iter().map(|(id, _)| id.clone()).collect();
-    let permission_ids: Vec<PermissionId> = asked.iter().map(|(_, id)| id.clone()).collect();
-    let resources: BTreeMap<_, _> = tx
-        .find_resources(&resource_ids)
-        .await?
-        .into_iter()
-        .map(|resource| (resource.id.clone(), resource))
-        .collect();
-    let permissions: BTreeMap<_, _> = tx
-        .find_permissions(&permission_ids)
-        .await?
-        .into_iter()
-        .map(|permission| (permission.id.clone(), permission))
-        .collect();
+    let read = find_entitlements(tx, asked.iter().map(|(one, other)| (one, other))).await?;
     let mut found = Vec::with_capacity(asked.len());
-    for (place, (resource_id, permission_id)) in asked.iter().enumerate() {
-        let pair = resources.get(resource_id).zip(permissions.get(permission_id));
-        let entitlement = pair
-            .map(|(resource, permission)| Entitlement {
-                resource: resource.clone(),
-                permission: permission.clone(),
-            })
-            .filter(is_grantable);
-        match entitlement {
+    for (place, entitlement) in read.into_iter().enumerate() {
+        match entitlement.filter(is_grantable) {
             Some(entitlement) => found.push(entitlement),
             None => {
                 return Err(AppError::invalid(

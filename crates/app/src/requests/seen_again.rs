@@ -1,13 +1,10 @@
 //! Everything that is asked again about a request before it goes on, read in the transaction that
 //! decides.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::Timestamp;
 use latchkey_domain::{
     flow::AccessFlow,
-    ids::{PermissionId, ResourceId},
-    inventory::{Entitlement, Permission, Resource},
+    inventory::Entitlement,
     policy::{
         approvals::Given, deciding::Facts, digest::request_digest, owners::Owners,
         programs::ProgramAnswer,
@@ -22,7 +19,7 @@ use super::{
     people::People,
     programs::{Heard, answers_about},
 };
-use crate::{contents::Contents, error::AppError};
+use crate::{contents::Contents, entitlements::find_entitlements, error::AppError};
 
 /// The rows that decide, as they are now.
 pub(crate) struct SeenAgain {
@@ -122,21 +119,6 @@ async fn entitlements_now(
     tx: &mut Tx,
     units: &[RequestUnit],
 ) -> Result<Vec<Entitlement>, AppError> {
-    let resources: BTreeSet<&ResourceId> = units.iter().map(|unit| &unit.resource_id).collect();
-    let resources: Vec<ResourceId> = resources.into_iter().cloned().collect();
-    let permissions: BTreeSet<&PermissionId> =
-        units.iter().map(|unit| &unit.permission_id).collect();
-    let permissions: Vec<PermissionId> = permissions.into_iter().cloned().collect();
-    let resources = tx.find_resources(&resources).await?;
-    let resources: BTreeMap<&ResourceId, &Resource> =
-        resources.iter().map(|resource| (&resource.id, resource)).collect();
-    let permissions = tx.find_permissions(&permissions).await?;
-    let permissions: BTreeMap<&PermissionId, &Permission> =
-        permissions.iter().map(|permission| (&permission.id, permission)).collect();
-    let entitlement = |unit: &RequestUnit| {
-        let resource = (*resources.get(&unit.resource_id)?).clone();
-        let permission = (*permissions.get(&unit.permission_id)?).clone();
-        Some(Entitlement { resource, permission })
-    };
-    Ok(units.iter().filter_map(entitlement).collect())
+    let pairs = units.iter().map(|unit| (&unit.resource_id, &unit.permission_id));
+    Ok(find_entitlements(tx, pairs).await?.into_iter().flatten().collect())
 }
