@@ -8,7 +8,8 @@ use std::{collections::BTreeSet, fmt::Write as _, process::ExitCode};
 
 use latchkey_api::policy_document::document_of;
 use latchkey_app::{
-    Actor, AppError,
+    Actor, App, AppError,
+    flows::warnings_about,
     policy_as_code::{
         Applied, ApplyPolicy, Change, Document, Outcome, PolicyKind, PolicyObject, Refusal,
         RefusedAt, apply_policy,
@@ -54,6 +55,7 @@ pub(crate) async fn run(args: ApplyArgs, at: Surroundings) -> Result<ExitCode, F
     };
     if !dry_run {
         latchkey_app::audit::settle(&app).await.map_err(|error| admin::say(&error))?;
+        warn_of_lowered(&app, &applied).await;
     }
     let told = Told::of(&applied, &subjects, dry_run).map_err(|e| Fault::new(e.to_string()))?;
     if args.json {
@@ -63,6 +65,17 @@ pub(crate) async fn run(args: ApplyArgs, at: Surroundings) -> Result<ExitCode, F
     }
     let would_change = dry_run && !applied.changes.is_empty();
     Ok(if would_change { ExitCode::from(WOULD_CHANGE) } else { ExitCode::SUCCESS })
+}
+
+/// Says of each flow that was saved what it lowers, as saving it through the API does.
+async fn warn_of_lowered(app: &App, applied: &Applied) {
+    for change in &applied.changes {
+        let Some(PolicyObject::AccessFlow(saved)) = &change.after else { continue };
+        for warning in warnings_about(app, &saved.flow.id).await {
+            let (name, warning) = (shown(&saved.flow.name), shown(&warning));
+            tracing::warn!("The access flow \"{name}\" {warning}.");
+        }
+    }
 }
 
 /// A document that went into the run.

@@ -114,6 +114,32 @@ async fn a_v1_flow_comes_back_as_it_was_sent_and_is_a_v2_flow() {
 }
 
 #[tokio::test]
+async fn every_way_of_saving_a_flow_that_asks_less_names_the_one_that_asks_more() {
+    let ground = ground().await;
+    let careful = flow_v2("careful größe", "ana", Some("bob"));
+    let first = ground.post(&ground.admin, V2, careful).await;
+    assert_eq!(first.headers.get("latchkey-warning"), None);
+    let mut easy = flow(&ground, "easy").await;
+    easy["approvers"] = json!([]);
+    easy["integration_targets"][0]["resource_tag_includes"] = json!([]);
+    easy["integration_targets"][0]["resource_tag_excludes"] = json!([]);
+    let made = ground.post(&ground.admin, V1, easy).await;
+    let id = id_of(&made.json).to_owned();
+    let renamed = json!({"name": "easier"});
+    let patched = ground.patch(&ground.admin, &format!("{V1}/{id}"), renamed).await;
+    let body = flow_v2("easiest", "ana", None);
+    let replaced = ground.put(&ground.admin, &format!("{V2}/{id}"), body.clone()).await;
+    ground.delete(&ground.admin, &format!("{V2}/{id}")).await.done();
+    let again = ground.post(&ground.admin, V2, body).await;
+    for saved in [made, patched, replaced, again] {
+        assert_eq!(saved.status, 200, "{}", saved.text);
+        let warning = saved.headers["latchkey-warning"].to_str().unwrap();
+        assert!(warning.contains(r#"the access flow "careful gr\u{f6}\u{df}e""#), "{warning}");
+        assert!(warning.contains("asks for an approval"), "{warning}");
+    }
+}
+
+#[tokio::test]
 async fn seconds_are_exact_and_a_newer_client_does_not_round_them() {
     let story = Story::new(None).await;
     let ground = &story.ground;

@@ -12,9 +12,10 @@ use latchkey_app::{App, flows};
 use latchkey_domain::ids::FlowId;
 
 use self::wire::{AccessFlow, AccessFlowCreate, AccessFlowPatch};
+use super::access_flows_v2::warned;
 use crate::{
     ApiState,
-    body::{Body, Message, Reply},
+    body::{Body, Message, Reply, Warned},
     caller::{ManageFlows, May, ReadFlows},
     documentation::{conflicts, described},
     error::ApiError,
@@ -70,9 +71,9 @@ async fn create(
     State(app): State<App>,
     May(actor, ..): May<ManageFlows>,
     Body(input): Body<AccessFlowCreate>,
-) -> Result<Reply<AccessFlow>, ApiError> {
+) -> Result<Warned<AccessFlow>, ApiError> {
     let change = input.change()?;
-    Ok(Reply(flows::create_legacy_flow(&app, &actor, change).await?.into()))
+    Ok(warned(&app, flows::create_legacy_flow(&app, &actor, change).await?).await)
 }
 
 async fn read(
@@ -88,9 +89,10 @@ async fn patch(
     May(actor, ..): May<ManageFlows>,
     Id(id): Id,
     Body(input): Body<AccessFlowPatch>,
-) -> Result<Reply<AccessFlow>, ApiError> {
+) -> Result<Warned<AccessFlow>, ApiError> {
     let change = input.change()?;
-    Ok(Reply(flows::patch_legacy_flow(&app, &actor, &FlowId::new(id), change).await?.into()))
+    let id = FlowId::new(id);
+    Ok(warned(&app, flows::patch_legacy_flow(&app, &actor, &id, change).await?).await)
 }
 
 async fn remove(

@@ -9,7 +9,10 @@ use aide::axum::{
     routing::{ApiMethodRouter, get_with},
 };
 use axum::extract::State;
-use latchkey_app::{App, flows};
+use latchkey_app::{
+    App,
+    flows::{self, FlowView},
+};
 use latchkey_domain::ids::FlowId;
 
 use self::wire::{AccessFlow, AccessFlowInput};
@@ -72,9 +75,7 @@ async fn create(
     Body(input): Body<AccessFlowInput>,
 ) -> Result<Warned<AccessFlow>, ApiError> {
     let command = input::command(input)?;
-    let saved = flows::create_flow(&app, &actor, command).await?;
-    let warnings = flows::warnings_about(&app, &saved.flow.id).await;
-    Ok(Warned(saved.into(), warnings))
+    Ok(warned(&app, flows::create_flow(&app, &actor, command).await?).await)
 }
 
 async fn read(
@@ -92,9 +93,13 @@ async fn replace(
     Body(input): Body<AccessFlowInput>,
 ) -> Result<Warned<AccessFlow>, ApiError> {
     let command = input::command(input)?;
-    let saved = flows::update_flow(&app, &actor, &FlowId::new(id), command).await?;
-    let warnings = flows::warnings_about(&app, &saved.flow.id).await;
-    Ok(Warned(saved.into(), warnings))
+    Ok(warned(&app, flows::update_flow(&app, &actor, &FlowId::new(id), command).await?).await)
+}
+
+/// A flow that was saved, with what whoever saved it should think about.
+pub(crate) async fn warned<W: From<FlowView>>(app: &App, saved: FlowView) -> Warned<W> {
+    let warnings = flows::warnings_about(app, &saved.flow.id).await;
+    Warned(saved.into(), warnings)
 }
 
 async fn remove(
