@@ -3,19 +3,19 @@
 //! SQLite is a library: a statement about a few rows takes less time than handing it to another
 //! thread and waiting for the answer there. A grant is some hundred statements, and everybody
 //! else who writes waits for the one writer. So statements run on the thread that asks for them,
-//! and only what waits for the disk or takes long goes elsewhere: a commit to a thread that may
-//! wait, and a statement that was slow before has the runtime move its other tasks away first.
+//! and only what takes long goes elsewhere: a commit to a disk that is slow to promise anything
+//! to a thread that may wait, and a statement that is slow again and again has the runtime move
+//! its other tasks away first.
 //!
-//! Writers that queue share a commit: each runs in a savepoint of one transaction of the file,
-//! and whoever finds nobody waiting commits for all. On a disk that takes milliseconds to promise
-//! anything this decides how much a server can do.
+//! Writers that queue share a commit: each but the first runs in a savepoint of one transaction
+//! of the file, and whoever finds nobody waiting commits for all. On a disk that takes
+//! milliseconds to promise anything this decides how much a server can do.
 //!
 //! Invariants: what is not committed is undone before its connection is used again, also where
 //! its future was dropped; nobody is answered before the commit that makes his work last; a
 //! savepoint that is undone takes nobody else's work with it.
 
 use std::{
-    collections::HashSet,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -24,9 +24,11 @@ use std::{
     time::Duration,
 };
 
+use hashbrown::HashMap;
 use latchkey_domain::Clock;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, Statement, ToSql,
+    config::DbConfig,
     types::{ToSqlOutput, Value as Stored, ValueRef},
 };
 use sea_orm::Value;
@@ -47,11 +49,11 @@ const PREPARED_TO_READ: usize = 64;
 /// How long statements may run without letting other tasks of the thread go on.
 const TURN: Duration = Duration::from_millis(1);
 
-/// A statement that takes longer is slow.
+/// What takes longer is slow.
 const SLOW: Duration = Duration::from_millis(2);
 
-/// How many texts of slow statements are remembered at most.
-const MOST_SLOW: usize = 1000;
+/// How many texts of statements are remembered at most.
+const MOST_KNOWN: usize = 1000;
 
 /// How long to wait before asking again for a lock that another process holds, and how often.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
@@ -84,6 +86,8 @@ struct Writer {
     done: Vec<oneshot::Sender<Committed>>,
     /// When the file's transaction began.
     since: Duration,
+    /// Whether whoever writes now does so in a savepoint, because the work of others is open.
+    has_savepoint: bool,
     /// Whether nothing is written any more.
     is_closed: bool,
 }
@@ -119,8 +123,45 @@ struct Readers {
 /// What keeps statements from stopping their thread for long.
 struct Pace {
     clock: Arc<dyn Clock>,
-    /// Texts of statements that were slow.
-    slow: Mutex<HashSet<String>>,
+    /// What is known of statements, by their text.
+    known: Mutex<HashMap<String, Known>>,
+    commits: Mutex<Slowness>,
+}
+
+/// What is known of a statement.
+#[derive(Debug, Default, Clone)]
+struct Known {
+    slowness: Slowness,
+    /// The names of the columns of its rows.
+    names: Option<Names>,
+}
+
+/// The names of columns, shared by all rows.
+type Names = Arc<[Box<str>]>;
+
+/// Whether something is slow again and again. On a busy machine anything takes long once in a
+/// while, because somebody else had the processor: that alone says nothing.
+#[derive(Debug, Default, Clone, Copy)]
+struct Slowness(u8);
+
+impl Slowness {
+    /// What being slow once weighs; being quick once takes one off.
+    const ONCE: u8 = 16;
+    /// Slow twice within a few runs.
+    const ENOUGH: u8 = 24;
+    const MOST: u8 = 64;
+
+    fn is_slow(self) -> bool {
+        self.0 >= Self::ENOUGH
+    }
+
+    fn took(&mut self, duration: Duration) {
+        self.0 = if duration > SLOW {
+            self.0.saturating_add(Self::ONCE).min(Self::MOST)
+        } else {
+            self.0.saturating_sub(1)
+        };
+    }
 }
 
 impl std::fmt::Debug for Pace {
@@ -150,12 +191,13 @@ impl Sqlite {
                 connection: writer,
                 done: Vec::new(),
                 since: Duration::ZERO,
+                has_savepoint: false,
                 is_closed: false,
             })),
             queue: Arc::default(),
             readers: Arc::new(readers),
             patience,
-            pace: Arc::new(Pace { clock, slow: Mutex::default() }),
+            pace: Arc::new(Pace { clock, known: Mutex::default(), commits: Mutex::default() }),
         })
     }
 
@@ -168,11 +210,17 @@ impl Sqlite {
         if writer.is_closed {
             return Err(StoreError::Unavailable("the database was closed".to_owned()));
         }
+        if writer.done.is_empty() {
+            // Only what could not be undone before is still open.
+            roll_back(&writer.connection);
+        }
         if writer.connection.is_autocommit() {
             self.begin_to_write(&mut writer.connection).await?;
             writer.since = self.pace.clock.monotonic();
         }
-        let begun = run(&writer.connection, "SAVEPOINT one");
+        writer.has_savepoint = !writer.done.is_empty();
+        let begun =
+            if writer.has_savepoint { run(&writer.connection, "SAVEPOINT one") } else { Ok(()) };
         let transaction = self.transaction(Held::Writer(writer));
         begun?;
         Ok(transaction)
@@ -241,7 +289,7 @@ impl Sqlite {
         self.readers.slots.close();
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         writer.is_closed = true;
-        if let Err(error) = commit_all(writer).await {
+        if let Err(error) = commit_all(writer, &self.pace).await {
             tracing::error!(%error, "the last commit failed");
         }
         lock(&self.readers.idle).clear();
@@ -254,6 +302,8 @@ fn connect(path: &Path, patience: Duration) -> Result<Connection> {
     connection.busy_timeout(patience)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+    // Otherwise a statement is planned anew whenever another value is bound to its LIMIT.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
@@ -339,14 +389,14 @@ impl Drop for SqliteTx {
 }
 
 impl Writer {
-    /// Undoes the savepoint. Those that are done before it still wait for their commit, which
-    /// the first of them sees to.
+    /// Undoes what was written last. Those that are done before it still wait for their commit,
+    /// which the first of them sees to.
     fn undo_one(&mut self) {
-        let undone = run(&self.connection, "ROLLBACK TO one")
-            .and_then(|()| run(&self.connection, "RELEASE one"));
-        if self.done.is_empty() {
+        if !self.has_savepoint {
             return roll_back(&self.connection);
         }
+        let undone = run(&self.connection, "ROLLBACK TO one")
+            .and_then(|()| run(&self.connection, "RELEASE one"));
         if undone.is_err() {
             // A full disk, or the like: SQLite has undone everything.
             roll_back(&self.connection);
@@ -374,17 +424,27 @@ impl Writer {
     }
 }
 
-/// Commits for everybody who is done, if anybody is. It may wait for the disk, so a thread that
-/// may wait does it.
-async fn commit_all(mut writer: OwnedMutexGuard<Writer>) -> Result<()> {
+/// Commits for everybody who is done, if anybody is. Where the disk is slow, a thread that may
+/// wait for it does so.
+async fn commit_all(mut writer: OwnedMutexGuard<Writer>, pace: &Arc<Pace>) -> Result<()> {
     if writer.done.is_empty() {
         return Ok(());
     }
-    let committed = tokio::task::spawn_blocking(move || writer.commit()).await;
-    committed
-        .map_err(|_| "the server is stopping".into())
-        .and_then(|committed| committed)
-        .map_err(|error: Arc<str>| StoreError::Unavailable(error.to_string()))
+    let is_slow = lock(&pace.commits).is_slow();
+    let pace = Arc::clone(pace);
+    let mut commit = move || {
+        let began = pace.clock.monotonic();
+        let committed = writer.commit();
+        lock(&pace.commits).took(pace.clock.monotonic().saturating_sub(began));
+        committed
+    };
+    let committed = if is_slow {
+        let committed = tokio::task::spawn_blocking(commit).await;
+        committed.map_err(|_| "the server is stopping".into()).and_then(|committed| committed)
+    } else {
+        commit()
+    };
+    committed.map_err(|error: Arc<str>| StoreError::Unavailable(error.to_string()))
 }
 
 fn roll_back(connection: &Connection) {
@@ -413,11 +473,11 @@ impl SqliteTx {
     pub(crate) async fn exec(&mut self, sql: &Sql) -> Result<u64> {
         self.breathe().await;
         let connection = self.connection()?;
-        self.pace.run(&sql.text, || {
+        self.pace.run(&sql.text, |_| {
             let mut statement = prepare(connection, sql)?;
             let mut rows = statement.raw_query();
             while rows.next()?.is_some() {}
-            Ok(connection.changes())
+            Ok((connection.changes(), None))
         })
     }
 
@@ -425,10 +485,11 @@ impl SqliteTx {
     pub(crate) async fn rows(&mut self, sql: &Sql, first_only: bool) -> Result<Vec<SqliteRow>> {
         self.breathe().await;
         let connection = self.connection()?;
-        self.pace.run(&sql.text, || {
+        self.pace.run(&sql.text, |names| {
             let mut statement = prepare(connection, sql)?;
-            let names: Arc<[Box<str>]> =
-                statement.column_names().into_iter().map(Box::from).collect();
+            let names = names.unwrap_or_else(|| {
+                statement.column_names().into_iter().map(Box::from).collect::<Names>()
+            });
             let mut found = Vec::new();
             let mut rows = statement.raw_query();
             while let Some(row) = rows.next()? {
@@ -440,14 +501,16 @@ impl SqliteTx {
                     break;
                 }
             }
-            Ok(found)
+            Ok((found, Some(names)))
         })
     }
 
     /// Makes it last, together with those who wrote just before and after it.
     pub(crate) async fn commit(mut self) -> Result<()> {
         let Some(Held::Writer(mut writer)) = self.connection.take() else { return Ok(()) };
-        if let Err(error) = run(&writer.connection, "RELEASE one") {
+        if writer.has_savepoint
+            && let Err(error) = run(&writer.connection, "RELEASE one")
+        {
             writer.undo_one();
             return Err(error.into());
         }
@@ -458,13 +521,13 @@ impl SqliteTx {
         if may_wait && self.queue.load(Ordering::SeqCst) > 0 {
             if writer.done.len() == 1 {
                 // Whoever is waiting now may go away, so somebody sees to the commit in any case.
-                let lock = Arc::clone(&self.writer);
-                tokio::spawn(async move { commit_all(lock.lock_owned().await).await });
+                let (lock, pace) = (Arc::clone(&self.writer), Arc::clone(&self.pace));
+                tokio::spawn(async move { commit_all(lock.lock_owned().await, &pace).await });
             }
             drop(writer);
         } else {
             // Whether it went well is told to all alike.
-            let _ = commit_all(writer).await;
+            let _ = commit_all(writer, &self.pace).await;
         }
         match committed.await {
             Ok(Ok(())) => Ok(()),
@@ -475,21 +538,47 @@ impl SqliteTx {
 }
 
 impl Pace {
-    /// Runs a statement. Where one of its text was slow before, the runtime moves the other
-    /// tasks of this thread away first.
-    fn run<T>(&self, text: &str, statement: impl FnOnce() -> Result<T>) -> Result<T> {
-        if lock(&self.slow).contains(text) && is_multi_threaded() {
-            return tokio::task::block_in_place(statement);
-        }
+    /// Runs a statement, which is given the names of its columns if they are known and gives
+    /// them back. Where it is slow again and again, the runtime moves the other tasks of this
+    /// thread away first.
+    fn run<T>(
+        &self,
+        text: &str,
+        statement: impl FnOnce(Option<Names>) -> Result<(T, Option<Names>)>,
+    ) -> Result<T> {
+        let known = lock(&self.known).get(text).cloned().unwrap_or_default();
+        let had_names = known.names.is_some();
         let began = self.clock.monotonic();
-        let outcome = statement();
-        if self.clock.monotonic().saturating_sub(began) > SLOW {
-            let mut slow = lock(&self.slow);
-            if slow.len() < MOST_SLOW {
-                slow.insert(text.to_owned());
-            }
+        let done = if known.slowness.is_slow() && is_multi_threaded() {
+            tokio::task::block_in_place(|| statement(known.names))
+        } else {
+            statement(known.names)
+        };
+        let took = self.clock.monotonic().saturating_sub(began);
+        let (outcome, names) = match done {
+            Ok((outcome, names)) => (Ok(outcome), names.filter(|_| !had_names)),
+            Err(error) => (Err(error), None),
+        };
+        if took > SLOW || known.slowness.0 > 0 || names.is_some() {
+            self.note(text, took, names);
         }
         outcome
+    }
+
+    fn note(&self, text: &str, took: Duration, names: Option<Names>) {
+        let mut all = lock(&self.known);
+        if all.len() >= MOST_KNOWN && !all.contains_key(text) {
+            // Names are read again; what is slow has to stay known.
+            all.retain(|_, known| known.slowness.0 > 0);
+            if all.len() >= MOST_KNOWN {
+                return;
+            }
+        }
+        let known = all.entry_ref(text).or_default();
+        known.slowness.took(took);
+        if names.is_some() {
+            known.names = names;
+        }
     }
 }
 
@@ -538,7 +627,7 @@ impl ToSql for Bound<'_> {
 /// A row that was read.
 #[derive(Debug)]
 pub(crate) struct SqliteRow {
-    names: Arc<[Box<str>]>,
+    names: Names,
     values: Vec<Stored>,
 }
 
@@ -563,5 +652,79 @@ impl SqliteRow {
             Stored::Integer(number) => Ok(Some(*number)),
             _ => Err(StoreError::corrupt(format!("column {column}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_slow_once_is_not_slow_and_what_was_slow_recovers() {
+        let (quick, slow) = (Duration::from_micros(50), SLOW * 2);
+        let mut slowness = Slowness::default();
+        slowness.took(slow);
+        assert!(!slowness.is_slow(), "somebody else had the processor");
+        (0..Slowness::ONCE).for_each(|_| slowness.took(quick));
+        slowness.took(slow);
+        assert!(!slowness.is_slow(), "that was long ago");
+        slowness.took(slow);
+        assert!(slowness.is_slow());
+        (0..Slowness::MOST).for_each(|_| slowness.took(quick));
+        assert!(!slowness.is_slow());
+    }
+
+    /// A file with one table, whose disk counts as slow.
+    fn with_slow_commits(folder: &Path) -> Sqlite {
+        let path = folder.join("test.db");
+        let connection = Connection::open(&path).unwrap();
+        let setup = "PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER UNIQUE)";
+        connection.execute_batch(setup).unwrap();
+        let clock = Arc::new(latchkey_testkit::TestClock::default());
+        let sqlite = Sqlite::open(&path, 1, Duration::from_secs(1), clock).unwrap();
+        *lock(&sqlite.pace.commits) = Slowness(Slowness::MOST);
+        sqlite
+    }
+
+    async fn insert(sqlite: &Sqlite, number: i64) -> Result<()> {
+        let mut tx = sqlite.write().await?;
+        tx.exec(&Sql::with("INSERT INTO t (n) VALUES ($1)", vec![Value::from(number)])).await?;
+        tx.commit().await
+    }
+
+    async fn count(sqlite: &Sqlite) -> Option<i64> {
+        let mut tx = sqlite.read().await.unwrap();
+        let rows = tx.rows(&Sql::new("SELECT count(*) AS n FROM t"), true).await.unwrap();
+        rows[0].opt_int("n").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_slow_disk_commits_elsewhere_and_nobody_takes_others_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = with_slow_commits(folder.path());
+        // Writers that queue; every third is refused and undone alone.
+        let each = (0..60).map(|number| insert(&sqlite, if number % 3 == 2 { 0 } else { number }));
+        let outcomes = futures::future::join_all(each).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 40);
+        assert_eq!(count(&sqlite).await, Some(40));
+        // One that is dropped while it commits is in or out, and keeps nobody.
+        for number in 1000..1020 {
+            let mut dropped = Box::pin(insert(&sqlite, number));
+            let _ = futures::poll!(&mut dropped);
+            drop(dropped);
+            insert(&sqlite, number + 1000).await.unwrap();
+        }
+        assert!(count(&sqlite).await >= Some(60));
+        sqlite.close().await;
+    }
+
+    #[test]
+    fn sqlite_is_built_as_the_workspace_says() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut statement = connection.prepare("PRAGMA compile_options").unwrap();
+        let options = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let options: Vec<String> = options.map(Result::unwrap).collect();
+        assert!(options.contains(&"STMTJRNL_SPILL=-1".to_owned()), "{options:?}");
+        assert!(!options.contains(&"ENABLE_STAT4".to_owned()), "{options:?}");
     }
 }
