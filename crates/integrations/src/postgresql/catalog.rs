@@ -216,11 +216,13 @@ pub(super) fn planned() -> [Planned; 4] {
 }
 
 /// Tables by the names in two arrays, with the sequences that feed them if asked for. They are
-/// found through the index: a catalogue may hold hundreds of thousands.
+/// found one by one through the index, whatever the planner thinks of the catalogue's size when
+/// it first looks (`OFFSET 0` keeps it from joining all of it): there may be hundreds of thousands.
 fn named_tables(schemas: &str, tables: &str, feeding_sequences: bool) -> String {
     let by_name = format!(
-        "unnest({schemas}, {tables}) v(s, t) JOIN pg_namespace n ON n.nspname = v.s JOIN \
-         pg_class c ON c.relnamespace = n.oid AND c.relname = v.t AND c.relkind IN {TABLES}"
+        "unnest({schemas}, {tables}) v(s, t) CROSS JOIN LATERAL (SELECT r.oid FROM pg_class r \
+         WHERE r.relname = v.t AND r.relnamespace = (SELECT oid FROM pg_namespace WHERE \
+         nspname = v.s) AND r.relkind IN {TABLES} OFFSET 0) c"
     );
     let mut sql = format!("SELECT c.oid, NULL::oid AS feeds FROM {by_name}");
     if feeding_sequences {

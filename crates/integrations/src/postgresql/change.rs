@@ -1,7 +1,10 @@
 //! The change itself: which statements bring a principal from what it is to what it should be,
 //! and what the read-back says about each claim.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use latchkey_domain::{
@@ -26,6 +29,7 @@ use super::{
     quote,
     revoke::{join_self, revoke},
     source::Source,
+    verifier,
 };
 use crate::{Applied, GeneratedCredentials, Work};
 
@@ -457,9 +461,9 @@ impl NewLogin {
             .map(|byte| char::from(ALPHABET.get(usize::from(byte & 63)).copied().unwrap_or(b'A')))
             .collect::<String>()
             .into();
-        let hashed = password.clone();
+        let (hashed, rng) = (password.clone(), Arc::clone(&work.rng));
         let verifier = tokio::task::spawn_blocking(move || {
-            postgres_protocol::password::scram_sha_256(hashed.expose_secret().as_bytes())
+            verifier::scram_sha_256(hashed.expose_secret().as_bytes(), rng.as_ref())
         });
         PendingLogin { password, verifier }
     }

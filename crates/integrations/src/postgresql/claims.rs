@@ -12,6 +12,7 @@ use super::{
     connection::{Connection, Rows, flag, number, string, text},
     fault::{Failure, refused},
     groups::{self, GroupSpec},
+    marker::comment_sql,
     pool::{Leased, managed},
     quote,
     rights::Right,
@@ -306,9 +307,10 @@ pub(super) fn roles_sql(
              WHEN r.rolname IN (current_user, session_user) THEN 'the provisioner' \
              WHEN r.rolname >= 'lk_' AND r.rolname < 'lk`' THEN 'a role of Latchkey' END AS why \
            FROM reach JOIN pg_roles r ON r.oid = reach.oid) \
-         SELECT t.root, n.rolname, t.why, {admin}, shobj_description(t.root, 'pg_authid') \
+         SELECT t.root, n.rolname, t.why, {admin}, {} \
          FROM (SELECT root, min(why) AS why FROM judged GROUP BY root) t \
-         JOIN pg_roles n ON n.oid = t.root ORDER BY n.rolname;"
+         JOIN pg_roles n ON n.oid = t.root ORDER BY n.rolname;",
+        comment_sql("t.root")
     ))
 }
 

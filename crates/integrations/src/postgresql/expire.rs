@@ -20,7 +20,7 @@ use super::{
     connection::{BEGIN_STATEMENTS, Connection, begin, flag, number, string, text},
     cut::{self, Cut},
     fault::Failure,
-    marker::{MarkedClaim, Marker, PrincipalMarker, State},
+    marker::{MarkedClaim, Marker, PrincipalMarker, State, comment_sql},
     principal::{LOOK_STATEMENTS, Stop, Who, lock_sql, look, look_sql, timestamp},
     quote,
     revoke::{Begun, begin_end, finish, join_self},
@@ -64,14 +64,15 @@ pub(super) async fn marked(
     control: &Connection,
 ) -> Result<(i64, Vec<Marked>), Failure> {
     let ours = quote::literal(context.target.integration_id.as_str())?;
+    let comment = comment_sql("oid");
     let answers = control
         .batch(
             context.work,
             &format!(
                 "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint; \
-                 SELECT rolname, oid, shobj_description(oid, 'pg_authid'), rolcanlogin OR oid IN \
+                 SELECT rolname, oid, {comment}, rolcanlogin OR oid IN \
                  (SELECT usesysid FROM pg_stat_activity WHERE usesysid > 0) FROM pg_roles WHERE \
-                 {PRINCIPAL_NAMES} AND strpos(shobj_description(oid, 'pg_authid'), {ours}) > 0 \
+                 {PRINCIPAL_NAMES} AND strpos({comment}, {ours}) > 0 \
                  ORDER BY oid"
             ),
         )

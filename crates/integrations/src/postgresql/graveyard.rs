@@ -11,7 +11,7 @@ use super::{
     Context,
     connection::{BEGIN_STATEMENTS, Connection, begin, number, string, text},
     fault::{Failure, refused},
-    marker::{GraveyardMarker, Marker},
+    marker::{GraveyardMarker, Marker, comment_sql},
     names,
     planned::Planned,
     principal::lock_sql,
@@ -52,10 +52,11 @@ pub(super) async fn prepare(
     let name = names::graveyard(target);
     let (role, constant) = (quote::ident(&name)?, quote::name_literal(&name)?);
     let sql = format!(
-        "{}{} SELECT shobj_description(oid, 'pg_authid'), pg_has_role(oid, 'USAGE') FROM \
+        "{}{} SELECT {}, pg_has_role(oid, 'USAGE') FROM \
          pg_roles WHERE rolname = {constant}",
         begin(work)?,
-        lock_sql(&name)
+        lock_sql(&name),
+        comment_sql("oid")
     );
     let answers = control.batch(work, &sql).await?;
     let found = answers.get(BEGIN_STATEMENTS + 1).and_then(|rows| rows.first());

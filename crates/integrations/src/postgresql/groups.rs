@@ -11,7 +11,7 @@ use super::{
     catalog::{Acl, Catalog, Relation, Schema, is_system_schema},
     connection::{BEGIN_STATEMENTS, Connection, Rows, begin, flag, number, string, text},
     fault::{Failure, refused},
-    marker::{GroupMarker, Marker},
+    marker::{GroupMarker, Marker, comment_sql},
     names::{self, Class},
     planned::Planned,
     quote,
@@ -262,61 +262,51 @@ fn whole_schema(
 }
 
 /// How many statements [`state_sql`] sends.
-pub(super) const STATE_STATEMENTS: usize = 2;
+pub(super) const STATE_STATEMENTS: usize = 1;
 
 /// Reads groups by name, in the database where roles are managed.
 pub(super) fn state_sql<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<String, Failure> {
-    let names = quote::name_array(names)?;
-    Ok(format!("EXECUTE lk_groups({names}); EXECUTE lk_group_privileges({names});"))
+    Ok(format!("EXECUTE lk_groups({});", quote::name_array(names)?))
 }
 
-/// The queries of [`state_sql`].
-pub(super) fn planned() -> [Planned; 2] {
-    let groups = "SELECT r.oid, r.rolname, r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR \
+/// The query of [`state_sql`]. What belongs to a group is looked up group by group: a join would
+/// walk through every role there is.
+pub(super) fn planned() -> Planned {
+    let comment = comment_sql("r.oid");
+    let groups = format!(
+        "SELECT r.oid, r.rolname, r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR \
          r.rolreplication OR r.rolbypassrls OR r.rolcanlogin OR NOT r.rolinherit, \
-         shobj_description(r.oid, 'pg_authid'), \
-         (SELECT string_agg(p.rolname, ',') FROM pg_auth_members m JOIN pg_roles p \
-         ON p.oid = m.roleid WHERE m.member = r.oid) \
-         FROM pg_roles r WHERE r.rolname = ANY ($1)";
-    let privileges = "SELECT s.refobjid, string_agg(s.dbid || '/' || s.classid || '/' || \
-         s.objid || '/' || s.objsubid, ',') FROM pg_shdepend s WHERE s.refclassid = \
-         'pg_authid'::regclass AND s.deptype = 'a' AND s.refobjid IN (SELECT oid FROM pg_roles \
-         WHERE rolname = ANY ($1)) GROUP BY s.refobjid";
-    [
-        Planned::new("lk_groups", "name[]", groups),
-        Planned::new("lk_group_privileges", "name[]", privileges),
-    ]
+         {comment}, (SELECT string_agg(p.rolname, ',') FROM pg_auth_members m JOIN pg_roles p \
+         ON p.oid = m.roleid WHERE m.member = r.oid), \
+         (SELECT string_agg(s.dbid || '/' || s.classid || '/' || s.objid || '/' || s.objsubid, \
+         ',') FROM pg_shdepend s WHERE s.refclassid = 'pg_authid'::regclass AND \
+         s.refobjid = r.oid AND s.deptype = 'a') \
+         FROM pg_roles r WHERE r.rolname = ANY ($1)"
+    );
+    Planned::new("lk_groups", "name[]", groups)
 }
 
-/// The groups in the answers to [`state_sql`], by name.
+/// The groups in the answer to [`state_sql`], by name.
 pub(super) fn states(answers: &[Rows]) -> BTreeMap<String, GroupState> {
-    let (Some(roles), Some(depends)) = (answers.first(), answers.get(1)) else {
-        return BTreeMap::new();
+    let Some(roles) = answers.first() else { return BTreeMap::new() };
+    let list = |text: String| -> Vec<String> {
+        text.split(',').filter(|one| !one.is_empty()).map(str::to_owned).collect()
     };
-    let mut holds: BTreeMap<u32, BTreeSet<(u32, u32, u32, u32)>> = BTreeMap::new();
-    for row in depends {
-        let entries = holds.entry(number(row, 0).unwrap_or(0)).or_default();
-        for entry in string(row, 1).split(',') {
-            let mut parts = entry.split('/').map(|part| part.parse::<u32>().unwrap_or(u32::MAX));
-            let mut next = || parts.next().unwrap_or(u32::MAX);
-            entries.insert((next(), next(), next(), next()));
-        }
-    }
     roles
         .iter()
         .map(|row| {
-            let oid = number(row, 0).unwrap_or(0);
-            let parents = string(row, 4);
+            let holds = list(string(row, 5)).into_iter().map(|entry| {
+                let mut parts =
+                    entry.split('/').map(|part| part.parse::<u32>().unwrap_or(u32::MAX));
+                let mut next = || parts.next().unwrap_or(u32::MAX);
+                (next(), next(), next(), next())
+            });
             let state = GroupState {
-                oid,
+                oid: number(row, 0).unwrap_or(0),
                 privileged: flag(row, 2),
                 marker: Marker::read(text(row, 3)),
-                parents: parents
-                    .split(',')
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
-                holds: holds.remove(&oid).unwrap_or_default(),
+                parents: list(string(row, 4)).into_iter().collect(),
+                holds: holds.collect(),
             };
             (string(row, 1), state)
         })

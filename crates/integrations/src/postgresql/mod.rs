@@ -43,6 +43,7 @@ mod tags;
 mod tls;
 mod turns;
 mod validate;
+mod verifier;
 mod ways;
 
 use std::{sync::Arc, time::Duration};

@@ -46,7 +46,7 @@ pub(super) fn prepare_all(modern: bool) -> String {
     let all = [Planned::new("lk_clock", "", clock)]
         .into_iter()
         .chain(principal::planned(modern))
-        .chain(groups::planned())
+        .chain([groups::planned()])
         .chain(catalog::planned())
         .chain(sessions::planned())
         .chain(looks::planned())

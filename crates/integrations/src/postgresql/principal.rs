@@ -9,7 +9,7 @@ use latchkey_domain::provisioning::{DesiredPrincipal, FaultClass, Receipt, Targe
 use super::{
     connection::{Rows, flag, number, string, text},
     fault::{Failure, refused},
-    marker::{Marker, PrincipalMarker},
+    marker::{Marker, PrincipalMarker, comment_sql},
     planned::{CLOCK, Planned},
     quote,
 };
@@ -146,12 +146,14 @@ pub(super) fn planned(modern: bool) -> [Planned; 2] {
             "bool_and(NOT g.rolsuper) OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)",
         )
     };
-    let principal = "SELECT r.oid, r.rolcanlogin, CASE WHEN isfinite(r.rolvaliduntil) THEN \
+    let comment = comment_sql("r.oid");
+    let principal = format!(
+        "SELECT r.oid, r.rolcanlogin, CASE WHEN isfinite(r.rolvaliduntil) THEN \
          (extract(epoch FROM r.rolvaliduntil) * 1000)::bigint::text ELSE \
          r.rolvaliduntil::text END, \
          r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls, \
-         shobj_description(r.oid, 'pg_authid'), pg_has_role(r.oid, 'USAGE') \
-         FROM pg_roles r WHERE r.rolname = $1";
+         {comment}, pg_has_role(r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = $1"
+    );
     let memberships = format!(
         "SELECT m.roleid, g.rolname, {exact}, {revocable}, \
          string_agg(DISTINCT pg_get_userbyid(m.grantor)::text, ', ') FROM pg_auth_members m \

@@ -16,7 +16,7 @@ use super::{
     expire::{Marked, PRINCIPAL_NAMES, marked},
     fault::Failure,
     groups::{self, GroupSpec},
-    marker::{GroupMarker, Marker, State},
+    marker::{GroupMarker, Marker, State, comment_sql},
     principal::{Stop, lock_sql, look, look_sql},
     quote,
     revoke::revoke,
@@ -81,8 +81,8 @@ async fn foreign(
         .rows(
             context.work,
             &format!(
-                "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE \
-                 {PRINCIPAL_NAMES} ORDER BY oid"
+                "SELECT rolname, {} FROM pg_roles WHERE {PRINCIPAL_NAMES} ORDER BY oid",
+                comment_sql("oid")
             ),
         )
         .await?;
@@ -206,7 +206,8 @@ async fn own_groups(
             &format!(
                 "SELECT r.rolname, r.oid, (SELECT count(*) FROM pg_auth_members m WHERE m.roleid = \
                  r.oid AND m.member IN (SELECT oid FROM pg_roles WHERE rolname <> current_user)), \
-                 shobj_description(r.oid, 'pg_authid') FROM pg_roles r WHERE {GROUP_NAMES}"
+                 {} FROM pg_roles r WHERE {GROUP_NAMES}",
+                comment_sql("r.oid")
             ),
         )
         .await?;
@@ -285,8 +286,11 @@ async fn sweep_probes(context: &Context<'_>, control: &Connection) -> Result<(),
     let rows = control
         .rows(
             context.work,
-            "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname >= \
-             'lk_t_' AND rolname < 'lk_t`' AND rolvaliduntil < clock_timestamp()",
+            &format!(
+                "SELECT rolname, {} FROM pg_roles WHERE rolname >= 'lk_t_' AND rolname < 'lk_t`' \
+                 AND rolvaliduntil < clock_timestamp()",
+                comment_sql("oid")
+            ),
         )
         .await?;
     for row in &rows {

@@ -16,7 +16,7 @@ use super::{
     discover::databases,
     expire::PRINCIPAL_NAMES,
     fault::Failure,
-    marker::{Marker, ProbeMarker},
+    marker::{Marker, ProbeMarker, comment_sql},
     quote,
     settings::TlsMode,
 };
@@ -148,9 +148,10 @@ async fn check_ownership_of_principals(
             context.work,
             &format!(
                 "SELECT rolname, current_user FROM pg_roles WHERE ({PRINCIPAL_NAMES} OR {}) AND \
-                 strpos(shobj_description(oid, 'pg_authid'), {ours}) > 0 AND NOT pg_has_role(oid, \
-                 'MEMBER WITH ADMIN OPTION') ORDER BY oid",
-                super::catalog::GROUP_NAMES
+                 strpos({}, {ours}) > 0 AND NOT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') \
+                 ORDER BY oid",
+                super::catalog::GROUP_NAMES,
+                comment_sql("oid")
             ),
         )
         .await?;
@@ -188,7 +189,7 @@ async fn check_passwords(
     let name = format!("lk_t_{}", hex::encode(random));
     let role = quote::ident(&name)?;
     let secret = hex::encode(<dyn Rng>::bytes::<24>(work.rng.as_ref()));
-    let verifier = postgres_protocol::password::scram_sha_256(secret.as_bytes());
+    let verifier = super::verifier::scram_sha_256(secret.as_bytes(), work.rng.as_ref());
     let marker =
         Marker::Probe(ProbeMarker { installation: context.target.installation_id.clone() });
     let sql = format!(
