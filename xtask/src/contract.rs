@@ -124,6 +124,18 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_of_ours_has_to_be_a_header_that_may_be_left_out() {
+        let with = |place: &str, required: bool| {
+            document(&json!({ "parameters": [
+                { "in": place, "name": "extra", "required": required, "schema": {} } ] }))
+        };
+        let contract = document(&json!({}));
+        assert!(faults(&contract, &with("header", false), &[]).is_empty());
+        assert_eq!(faults(&contract, &with("header", true), &[]).len(), 1);
+        assert_eq!(faults(&contract, &with("query", false), &[]).len(), 1);
+    }
+
+    #[test]
     fn a_member_of_another_type_or_missing_or_unknown_is_a_difference() {
         let answer = |schema: &Value| {
             document(&json!({ "responses": { "200": { "content": {

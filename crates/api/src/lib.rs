@@ -18,6 +18,7 @@ mod error;
 mod file;
 mod paging;
 pub mod policy_document;
+mod prefer;
 mod query;
 mod router;
 mod streaming;

@@ -77,6 +77,7 @@ pub use paging::{Page, PageRequest};
 
 use connector_protocol::{Arriving, SealedSecrets};
 use indexed::Indexed;
+use requests::Waits;
 
 pub use automatic::keep_automatic_access;
 pub use indexed::keep_index_current;
@@ -95,6 +96,7 @@ struct Inner {
     crash_points: OnceLock<Arc<dyn CrashPoints>>,
     sealed_secrets: SealedSecrets,
     arriving: Arriving,
+    waits: Waits,
     indexed: Indexed,
 }
 
@@ -112,6 +114,7 @@ impl App {
             crash_points,
             sealed_secrets: SealedSecrets::default(),
             arriving: Arriving::default(),
+            waits: Waits::default(),
             indexed: Indexed::default(),
         }))
     }
@@ -134,6 +137,11 @@ impl App {
     /// The key that connectors seal generated credentials to.
     pub(crate) fn sealing_key(&self) -> &SealingKey {
         &self.0.sealing_key
+    }
+
+    /// Who waits for requests at this server.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.0.waits
     }
 
     /// Integrations' secrets as they were sealed to connectors.

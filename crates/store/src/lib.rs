@@ -82,4 +82,4 @@ pub use tx::{Store, Tx};
 pub use units::UnitFilter;
 pub use users::UserFilter;
 pub use vocabulary::{Facts, Name, Named};
-pub use wake::{Waiter, Wake, WakeUps};
+pub use wake::{RequestWaiter, Waiter, Wake, WakeUps};

@@ -14,6 +14,7 @@ use crate::{
     page::PageQuery,
     sql::{CHUNK, Row, Sql, json, micros, opt_micros, values},
     tx::Tx,
+    wake::Hint,
 };
 
 /// Which requests. Every part that is there must hold; empty lists hold for all.
@@ -272,6 +273,7 @@ impl Tx {
             return Err(StoreError::Conflict { what: "the access request" });
         }
         request.version += 1;
+        self.tell_after(Hint::Request(request.id.clone()));
         Ok(())
     }
 

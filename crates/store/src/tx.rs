@@ -19,7 +19,7 @@ use crate::{
     keys::KeyRing,
     sql::{Row, Sql},
     sqlite::{Sqlite, SqliteTx},
-    wake::{Wake, WakeUps},
+    wake::{Hint, Wake, WakeUps},
 };
 
 /// The database of one installation. Cloning shares it.
@@ -81,7 +81,7 @@ pub struct Tx {
     lost: bool,
     now: Timestamp,
     store: Arc<Inner>,
-    wakes: Vec<Wake>,
+    hints: Vec<Hint>,
 }
 
 /// The open transaction of a [`Tx`].
@@ -128,12 +128,12 @@ impl Store {
         let outcome = f(&mut tx).await.and_then(|value| {
             if tx.lost { Err(StoreError::Database(LOST.to_owned()).into()) } else { Ok(value) }
         });
-        let Tx { conn, wakes, .. } = tx;
+        let Tx { conn, hints, .. } = tx;
         match outcome {
             Ok(value) => {
                 conn.commit().await?;
-                for wake in wakes {
-                    self.0.wake.notify(wake);
+                for hint in hints {
+                    self.0.wake.give(hint);
                 }
                 Ok(value)
             }
@@ -159,7 +159,7 @@ impl Store {
     }
 
     fn tx(&self, conn: Open) -> Tx {
-        Tx { conn, lost: false, now: self.now(), store: Arc::clone(&self.0), wakes: Vec::new() }
+        Tx { conn, lost: false, now: self.now(), store: Arc::clone(&self.0), hints: Vec::new() }
     }
 
     /// The clock's time, cut to whole microseconds, as every stored time is.
@@ -231,8 +231,13 @@ impl Tx {
 
     /// Has waiters of this kind woken once the transaction is committed.
     pub(crate) fn wake_after(&mut self, wake: Wake) {
-        if !self.wakes.contains(&wake) {
-            self.wakes.push(wake);
+        self.tell_after(Hint::Work(wake));
+    }
+
+    /// Has whoever waits for this told once the transaction is committed.
+    pub(crate) fn tell_after(&mut self, hint: Hint) {
+        if !self.hints.contains(&hint) {
+            self.hints.push(hint);
         }
     }
 

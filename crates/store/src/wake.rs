@@ -4,8 +4,13 @@
 //! never the only way to learn of work. Make the [`Waiter`] first, look into the database, then
 //! wait: what arrives in between wakes the waiter at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use latchkey_domain::ids::RequestId;
 use tokio::sync::{mpsc, watch};
 
 /// A kind of work.
@@ -44,37 +49,88 @@ impl Wake {
     }
 }
 
+/// What somebody may wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// Work of a kind arrived.
+    Work(Wake),
+    /// A request was changed.
+    Request(RequestId),
+}
+
+impl Hint {
+    const REQUEST: &str = "request ";
+
+    /// The text that PostgreSQL carries from server to server.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Work(wake) => wake.as_str().to_owned(),
+            Self::Request(id) => format!("{}{id}", Self::REQUEST),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let request = text.strip_prefix(Self::REQUEST).map(|id| Self::Request(RequestId::new(id)));
+        request.or_else(|| Wake::parse(text).map(Self::Work))
+    }
+}
+
 /// Where hints are given and waited for.
 #[derive(Debug, Clone)]
 pub struct WakeUps {
     counters: Arc<[watch::Sender<u64>; 5]>,
+    requests: WaitedFor,
     /// Carries hints to other servers; `None` on SQLite, which has no others.
-    others: Option<mpsc::UnboundedSender<Wake>>,
+    others: Option<mpsc::UnboundedSender<Hint>>,
 }
 
+/// The requests that anybody in this process waits for.
+type WaitedFor = Arc<Mutex<HashMap<RequestId, watch::Sender<u64>>>>;
+
 impl WakeUps {
-    pub(crate) fn new(others: Option<mpsc::UnboundedSender<Wake>>) -> Self {
-        Self { counters: Arc::new(Wake::ALL.map(|_| watch::Sender::new(0))), others }
+    pub(crate) fn new(others: Option<mpsc::UnboundedSender<Hint>>) -> Self {
+        let counters = Arc::new(Wake::ALL.map(|_| watch::Sender::new(0)));
+        Self { counters, requests: Arc::default(), others }
     }
 
     /// Wakes the waiters of this process, and tells other servers. The store does this itself
     /// after a commit that made work.
     pub fn notify(&self, wake: Wake) {
-        self.notify_here(wake);
+        self.give(Hint::Work(wake));
+    }
+
+    pub(crate) fn give(&self, hint: Hint) {
+        self.give_here(&hint);
         if let Some(others) = &self.others {
             // Without a receiver the store is being closed, and nobody needs waking.
-            let _ = others.send(wake);
+            let _ = others.send(hint);
         }
     }
 
     /// Wakes the waiters of this process only.
-    pub(crate) fn notify_here(&self, wake: Wake) {
-        self.counter(wake).send_modify(|count| *count = count.wrapping_add(1));
+    pub(crate) fn give_here(&self, hint: &Hint) {
+        match hint {
+            Hint::Work(wake) => count(self.counter(*wake)),
+            Hint::Request(id) => lock(&self.requests).get(id).into_iter().for_each(count),
+        }
     }
 
     /// A waiter that sees every hint from now on.
     pub fn waiter(&self, wake: Wake) -> Waiter {
         Waiter(self.counter(wake).subscribe())
+    }
+
+    /// A waiter that sees every change of one request from now on.
+    pub fn request_waiter(&self, id: &RequestId) -> RequestWaiter {
+        let mut all = lock(&self.requests);
+        let changes = all.entry(id.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe();
+        let all = Arc::clone(&self.requests);
+        RequestWaiter { waiter: Some(Waiter(changes)), id: id.clone(), all }
+    }
+
+    /// Whether anybody in this process waits for changes of the request.
+    pub fn is_awaited(&self, id: &RequestId) -> bool {
+        lock(&self.requests).contains_key(id)
     }
 
     fn counter(&self, wake: Wake) -> &watch::Sender<u64> {
@@ -85,6 +141,44 @@ impl WakeUps {
             Wake::Outbox => outbox,
             Wake::Audit => audit,
             Wake::Inventory => inventory,
+        }
+    }
+}
+
+fn count(sender: &watch::Sender<u64>) {
+    sender.send_modify(|count| *count = count.wrapping_add(1));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for changes of one request.
+#[derive(Debug)]
+pub struct RequestWaiter {
+    /// There until it is dropped.
+    waiter: Option<Waiter>,
+    id: RequestId,
+    all: WaitedFor,
+}
+
+impl RequestWaiter {
+    /// Like [`Waiter::wait`].
+    pub async fn wait(&mut self, timeout: Duration) -> bool {
+        match &mut self.waiter {
+            Some(waiter) => waiter.wait(timeout).await,
+            None => false,
+        }
+    }
+}
+
+impl Drop for RequestWaiter {
+    fn drop(&mut self) {
+        let mut all = lock(&self.all);
+        // Under the lock, or two that go at once would each take the other for still there.
+        drop(self.waiter.take());
+        if all.get(&self.id).is_some_and(|changes| changes.receiver_count() == 0) {
+            all.remove(&self.id);
         }
     }
 }
@@ -113,5 +207,36 @@ impl Waiter {
             }
             Err(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_of_a_request_wakes_who_waits_for_it_and_nobody_else() {
+        let wake = WakeUps::new(None);
+        let [one, other] = ["one", "other"].map(RequestId::new);
+        let mut of_one = wake.request_waiter(&one);
+        let mut of_other = wake.request_waiter(&other);
+        wake.give(Hint::Request(one.clone()));
+        assert!(of_one.wait(Duration::ZERO).await);
+        assert!(!of_one.wait(Duration::ZERO).await, "it was told once");
+        assert!(!of_other.wait(Duration::ZERO).await);
+        let second = wake.request_waiter(&one);
+        drop(of_one);
+        assert!(wake.is_awaited(&one), "somebody waits still");
+        drop((second, of_other));
+        assert!(lock(&wake.requests).is_empty());
+    }
+
+    #[test]
+    fn hints_cross_between_servers_as_text() {
+        let all = Wake::ALL.map(Hint::Work).into_iter();
+        for hint in all.chain([Hint::Request(RequestId::new("r"))]) {
+            assert_eq!(Hint::parse(&hint.text()), Some(hint));
+        }
+        assert_eq!(Hint::parse("something new"), None);
     }
 }

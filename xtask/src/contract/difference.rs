@@ -52,9 +52,6 @@ impl<'a> Search<'a> {
                 self.say(&named, "is missing");
                 continue;
             };
-            let is_required = |parameter: &Value| {
-                parameter.get("required").and_then(Value::as_bool).unwrap_or(false)
-            };
             if is_required(ours) && !is_required(parameter) {
                 self.say(&named, "is required here, not in the contract");
             }
@@ -62,8 +59,10 @@ impl<'a> Search<'a> {
                 self.schemas(&named, Way::In, theirs, ours);
             }
         }
-        for (place, name) in actual.keys() {
-            if !expected.contains_key(&(*place, *name)) {
+        for ((place, name), parameter) in &actual {
+            // A header that may be left out takes nothing from who does not know it.
+            let is_harmless = *place == "header" && !is_required(parameter);
+            if !expected.contains_key(&(*place, *name)) && !is_harmless {
                 self.say(&format!("{place} parameter {name}"), "is not in the contract");
             }
         }
@@ -190,6 +189,10 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 
 fn json_schema(message: &Value) -> Option<&Value> {
     message.get("content")?.get("application/json")?.get("schema")
+}
+
+fn is_required(parameter: &Value) -> bool {
+    parameter.get("required").and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn parameters_of<'a>(

@@ -25,6 +25,7 @@ mod ground;
 mod integrations_older;
 mod office;
 mod others;
+mod prefer;
 mod reports;
 mod requests;
 mod second_factor;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::ground::{Answer, CANARY, Ground, flow};
 
-const REQUESTS: &str = "/api/user/v4/access-requests";
+pub const REQUESTS: &str = "/api/user/v4/access-requests";
 const CLIENT: &str = "/api/client/v1/access-requests";
 const SESSIONS: &str = "/api/user/v1/access-sessions";
 

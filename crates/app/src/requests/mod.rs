@@ -1,6 +1,7 @@
 //! Access requests: filing, deciding, reading and ending them.
 
 mod approvers;
+mod at_rest;
 mod automatic;
 mod deciding;
 mod dry_run;
@@ -23,6 +24,7 @@ mod view;
 mod waiting;
 
 pub(crate) use approvers::{approvers_of, newly_asked, people_who_own};
+pub(crate) use at_rest::Waits;
 pub(crate) use automatic::follow_for_person;
 pub use deciding::{approve_request, force_approve_request, reject_request};
 pub(crate) use escalating::escalate;
@@ -33,6 +35,7 @@ pub(crate) use releasing::{Released, release};
 pub(crate) use seen_again::SeenAgain;
 pub(crate) use view::{by_request, view as read_view, views as read_views};
 
+pub use at_rest::{LONGEST_WAIT, at_rest, get_my_request_at_rest};
 pub use dry_run::{DryRun, DryRunPart, LaterTier, OpenWindow, dry_run_request};
 pub use ending::revoke_request;
 pub use explaining::{
@@ -49,8 +52,8 @@ pub use overview::{ListedRequest, RequestOverview, RequestPart};
 pub use programs::{AskedProgram, ProgramSaid};
 pub use reading::{
     EntitlementQuery, MyRequestsQuery, RequestListScope, get_client_request, get_delegated_request,
-    get_my_request, list_client_requests, list_decided_requests, list_delegated_requests,
-    list_my_requests, list_request_entitlements,
+    list_client_requests, list_decided_requests, list_delegated_requests, list_my_requests,
+    list_request_entitlements,
 };
 pub use view::{RequestView, UnitView};
 pub use waiting::list_my_tasks;

@@ -179,17 +179,6 @@ pub async fn get_delegated_request(
         .await
 }
 
-/// One request that the caller filed or is the grantee of, by id or `AR-n`.
-pub async fn get_my_request(app: &App, actor: &Actor, id: &str) -> Result<RequestView, AppError> {
-    actor.require(Operation::ReadOwnRequests)?;
-    app.store()
-        .read(async |tx: &mut Tx| -> Result<RequestView, AppError> {
-            let request = find_own(tx, actor, id).await?;
-            view(tx, request).await
-        })
-        .await
-}
-
 /// One request for the client API: also visible to those who may decide about it.
 pub async fn get_client_request(
     app: &App,

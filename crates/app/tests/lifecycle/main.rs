@@ -29,4 +29,5 @@ mod programs;
 mod reports;
 mod second_factor;
 mod sessions;
+mod waiting;
 mod what_if;

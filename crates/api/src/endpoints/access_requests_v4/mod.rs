@@ -32,6 +32,7 @@ use crate::{
     documentation::{conflicts, described},
     error::ApiError,
     paging::{Listing, PageOf},
+    prefer::Wait,
     query::Id,
     time::DurationSec,
 };
@@ -171,18 +172,20 @@ async fn list(
 async fn create(
     State(app): State<App>,
     May(actor, ..): May<MayRequestAccess>,
+    Wait(wait): Wait,
     Body(input): Body<AccessRequestCreate>,
 ) -> Result<Reply<Vec<AccessRequest>>, ApiError> {
     let filed = requests::request_access(&app, &actor, input.into()).await?;
-    Ok(seen_by(&actor, filed))
+    Ok(seen_by(&actor, requests::at_rest(&app, &actor, filed, wait).await))
 }
 
 async fn read(
     State(app): State<App>,
     May(actor, ..): May<ReadOwnRequests>,
+    Wait(wait): Wait,
     Id(id): Id,
 ) -> Result<Reply<AccessRequest>, ApiError> {
-    let view = requests::get_my_request(&app, &actor, &id).await?;
+    let view = requests::get_my_request_at_rest(&app, &actor, &id, wait).await?;
     Ok(Reply(AccessRequest::seen_by(&actor, view.into())))
 }
 
@@ -201,13 +204,14 @@ async fn entitlements(
 async fn again(
     State(app): State<App>,
     May(actor, ..): May<MayRequestAccess>,
+    Wait(wait): Wait,
     Id(id): Id,
     Body(input): Body<RequestAgain>,
 ) -> Result<Reply<Vec<AccessRequest>>, ApiError> {
     let fields: BTreeMap<_, _> = input.custom_fields.unwrap_or_default();
     let reason = input.justification;
     let filed = requests::request_again(&app, &actor, &id, reason, fields).await?;
-    Ok(seen_by(&actor, filed))
+    Ok(seen_by(&actor, requests::at_rest(&app, &actor, filed, wait).await))
 }
 
 async fn revoke(
