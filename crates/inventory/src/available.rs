@@ -17,6 +17,7 @@ use crate::{
     policy::PersonFlows,
     segment::View,
     snapshot::{Held, Reached, Snapshot},
+    spread::{rows_of, spread},
     tiles::{Slots, Tiles, slots_where},
     walk::{Picked, Position, entitlements_after, resources_after},
 };
@@ -110,13 +111,13 @@ impl Snapshot {
                     .as_ref()
                     .is_none_or(|wanted| wanted.passes(segment.integration_name()))
         });
-        let parts = wanted.map(|held| {
+        let wanted: Vec<&Held> = wanted.map(|held| &**held).collect();
+        let rows = rows_of(wanted.iter().copied());
+        let parts = spread(&wanted, rows, |held| -> Vec<PartAvailable<'_>> {
             let parts = held.segment.views.iter().zip(&held.reached);
-            let parts =
-                parts.map(|(view, reached)| PartAvailable::new(view, reached, flows, filter));
-            (&**held, parts.collect())
+            parts.map(|(view, reached)| PartAvailable::new(view, reached, flows, filter)).collect()
         });
-        Available { parts: parts.collect() }
+        Available { parts: wanted.into_iter().zip(parts).collect() }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     policy::{Policy, Rules},
     segment::Segment,
     snapshot::{Held, Snapshot},
+    spread::spread,
 };
 
 /// The index of one server.
@@ -111,10 +112,14 @@ impl Snapshot {
     #[must_use]
     pub fn with_rules(&self, rules: Rules) -> Self {
         let policy = Arc::new(Policy::new(rules, Some(&self.policy)));
-        let held = self.held.iter().map(|(id, held)| {
-            (id.clone(), Arc::new(Held::new(&held.segment, &policy, Some(held), false)))
+        let before: Vec<(&IntegrationId, &Arc<Held>)> = self.held.iter().collect();
+        let held = spread(&before, self.rows(), |(id, held)| {
+            (
+                IntegrationId::clone(id),
+                Arc::new(Held::new(&held.segment, &policy, Some(held), false)),
+            )
         });
-        Self { held: held.collect(), policy }
+        Self { held: held.into_iter().collect(), policy }
     }
 
     fn put(&mut self, segment: Segment) -> bool {

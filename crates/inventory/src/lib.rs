@@ -30,6 +30,7 @@ mod segment;
 mod selected;
 mod selection;
 mod snapshot;
+mod spread;
 mod texts;
 mod tiles;
 mod walk;

@@ -1,6 +1,6 @@
 //! What a query or targets select in a snapshot: how much, which, page by page.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use latchkey_aql::Query;
 use latchkey_domain::{
@@ -17,6 +17,7 @@ use crate::{
     segment::{Segment, View},
     selection::{Rows, Selection},
     snapshot::Snapshot,
+    spread::spread,
     walk::{Picked, Position, entitlements_after},
 };
 
@@ -30,6 +31,7 @@ pub struct Selected<'s> {
 #[derive(Debug)]
 struct PartSelected {
     selection: Selection,
+    count: u64,
     /// Rows with anything selected; worked out when a page is asked for.
     rows: OnceLock<Bits>,
 }
@@ -68,17 +70,18 @@ impl Snapshot {
         })
     }
 
-    fn selected(&self, select: impl Fn(&Segment, &View) -> Selection) -> Selected<'_> {
-        let of_segment = |segment: &Segment| {
-            let of_part = |view: &std::sync::Arc<View>| PartSelected {
-                selection: select(segment, view),
-                rows: OnceLock::new(),
+    fn selected(&self, select: impl Fn(&Segment, &View) -> Selection + Sync) -> Selected<'_> {
+        let of_segment = |segment: &&'_ Segment| -> Vec<PartSelected> {
+            let of_part = |view: &Arc<View>| {
+                let selection = select(segment, view);
+                let count = selection.count(view);
+                PartSelected { selection, count, rows: OnceLock::new() }
             };
             segment.views.iter().map(of_part).collect()
         };
-        let segments = self.segments().map(|segment| &**segment);
-        let parts = segments.map(|segment| (segment, of_segment(segment))).collect();
-        Selected { snapshot: self, parts }
+        let segments: Vec<&Segment> = self.segments().map(|segment| &**segment).collect();
+        let selected = spread(&segments, self.rows(), of_segment);
+        Selected { snapshot: self, parts: segments.into_iter().zip(selected).collect() }
     }
 }
 
@@ -110,11 +113,7 @@ pub(crate) fn of_target(target: &IntegrationTarget, segment: &Segment, view: &Vi
 impl Selected<'_> {
     /// How many entitlements there are.
     pub fn count(&self) -> u64 {
-        let of_segment = |(segment, parts): &(&Segment, Vec<PartSelected>)| -> u64 {
-            let parts = parts.iter().zip(&segment.views);
-            parts.map(|(part, view)| part.selection.count(view)).sum()
-        };
-        self.parts.iter().map(of_segment).sum()
+        self.parts.iter().flat_map(|(_, parts)| parts).map(|part| part.count).sum()
     }
 
     /// Whether an entitlement is among them.

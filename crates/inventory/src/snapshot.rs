@@ -13,7 +13,7 @@ use latchkey_domain::{
     policy::{floors::Floor, targets::Contents},
 };
 
-use crate::{giving::Giving, policy::Policy, segment::Segment, tiles::Tiles};
+use crate::{giving::Giving, policy::Policy, segment::Segment, spread::rows_of, tiles::Tiles};
 
 /// A segment with what the policy reaches in it.
 #[derive(Debug, Clone)]
@@ -163,6 +163,11 @@ impl Snapshot {
         let permissions = held.segment.views.get(part)?.permissions_of(row);
         let slot = permissions.binary_search_by(|one| one.id.cmp(permission)).ok()?;
         Some(Found { held, part, row, slot })
+    }
+
+    /// How many rows there are in all segments, hidden ones included.
+    pub(crate) fn rows(&self) -> u64 {
+        rows_of(self.held.values().map(|held| &**held))
     }
 
     /// Bytes on the heap, shared ones included.
