@@ -18,6 +18,8 @@ pub(crate) struct Server {
     address: SocketAddr,
     /// Which header carries the token, and what stands before it.
     header: (&'static str, &'static str),
+    /// What is preferred of every answer (RFC 7240).
+    prefer: Option<&'static str>,
 }
 
 impl Server {
@@ -32,7 +34,12 @@ impl Server {
             .timeout(PATIENCE)
             .build()
             .context("cannot make an HTTP client")?;
-        Ok(Self { client, address, header })
+        Ok(Self { client, address, header, prefer: None })
+    }
+
+    /// The same server, asked to keep an answer back until what was asked for has come about.
+    pub(crate) fn patient(&self) -> Self {
+        Self { prefer: Some("wait=60"), ..self.clone() }
     }
 
     /// Whether the path answers 200.
@@ -76,6 +83,9 @@ impl Server {
             .client
             .request(method.clone(), format!("http://{}{path}", self.address))
             .header(name, format!("{prefix}{token}"));
+        if let Some(prefer) = self.prefer {
+            request = request.header("prefer", prefer);
+        }
         if let Some(body) = body {
             request = request.json(body);
         }

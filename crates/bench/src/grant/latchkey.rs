@@ -1,13 +1,7 @@
 //! The side that is measured: the released program as `latchkey serve` runs it by default, with
 //! SQLite in its data folder and the connector `local` inside. Everything goes over HTTP.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use latchkey_domain::Clock;
@@ -21,7 +15,7 @@ use crate::{
 };
 
 pub(super) const SIDE: &str = "Latchkey";
-pub(super) const ISSUE_PARTS: &[&str] = &["create call", "until Active", "access details", "login"];
+pub(super) const ISSUE_PARTS: &[&str] = &["until Active", "access details", "login"];
 pub(super) const REVOKE_PARTS: &[&str] = &["revoke call", "until Revoked"];
 
 const INTEGRATION: &str = "Shop database";
@@ -165,7 +159,6 @@ impl Installation {
             entitlement: entitlement.clone(),
             host: target.server.host().to_owned(),
             port: target.server.port(),
-            usual: Arc::default(),
         }
     }
 }
@@ -178,8 +171,6 @@ pub(super) struct Side {
     entitlement: Entitlement,
     host: String,
     port: u16,
-    /// How long waiting for a state took lately, in microseconds: clients look when it is likely.
-    usual: Arc<AtomicU64>,
 }
 
 /// A grant in force.
@@ -190,12 +181,7 @@ pub(super) struct Grant {
 }
 
 impl Side {
-    /// The same side with nothing learned about waiting times.
-    pub(super) fn afresh(&self) -> Self {
-        Self { usual: Arc::default(), ..self.clone() }
-    }
-
-    /// Files a request, which needs no approval.
+    /// Files a request, which needs no approval, and waits for access.
     pub(super) async fn ask(&self, person: Person, seconds: Option<i64>) -> Result<Grant> {
         let body = json!({
             "entitlements": [{
@@ -205,25 +191,26 @@ impl Side {
             "justification": "Measured",
             "duration_in_sec": seconds,
         });
-        let made = self.server.post(&person.token, REQUESTS, body).await?;
-        let id = text_of(made.get(0).context("the answer is an array of requests")?, "id")?;
-        Ok(Grant { person, id })
+        let made = self.server.patient().post(&person.token, REQUESTS, body).await?;
+        let made = made.get(0).context("the answer is an array of requests")?;
+        let grant = Grant { person, id: text_of(made, "id")? };
+        if text_of(made, "status")? != "Active" {
+            self.await_state(&grant, "Active").await?;
+        }
+        Ok(grant)
     }
 
     /// From nothing to a login that was used.
     pub(super) async fn issue(self, person: Person) -> Result<(Grant, Sample)> {
         let began = self.clock.monotonic();
         let grant = self.ask(person, Some(3600)).await?;
-        let asked = self.clock.monotonic();
-        self.await_state(&grant, "Active").await?;
         let active = self.clock.monotonic();
         let login = self.login(&grant).await?;
         let known = self.clock.monotonic();
         use_login(&login).await?;
         let used = self.clock.monotonic();
         let sample = Sample(vec![
-            asked.saturating_sub(began),
-            active.saturating_sub(asked),
+            active.saturating_sub(began),
             known.saturating_sub(active),
             used.saturating_sub(known),
         ]);
@@ -241,28 +228,23 @@ impl Side {
         Ok(Sample(vec![asked.saturating_sub(began), revoked.saturating_sub(asked)]))
     }
 
-    /// Waits for a state. The API is asked when the state is likely to be reached, by what the
-    /// last requests took, and then again and again.
-    pub(super) async fn await_state(&self, grant: &Grant, state: &str) -> Result<()> {
+    /// Waits for a state: the server answers when nothing about the request is under way.
+    async fn await_state(&self, grant: &Grant, state: &str) -> Result<()> {
         let path = format!("{REQUESTS}/{}", grant.id);
+        let server = self.server.patient();
         let began = self.clock.monotonic();
-        let usual = Duration::from_micros(self.usual.load(Ordering::Relaxed));
-        pause(usual * 7 / 10).await;
         loop {
-            let found = self.server.get(&grant.person.token, &path).await?;
+            let found = server.get(&grant.person.token, &path).await?;
             let now = text_of(&found, "status")?;
-            let waited = self.clock.monotonic().saturating_sub(began);
             if now == state {
-                let waited = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
-                let former = self.usual.load(Ordering::Relaxed);
-                let next = if former == 0 { waited } else { former - former / 8 + waited / 8 };
-                self.usual.store(next, Ordering::Relaxed);
                 return Ok(());
             }
-            if matches!(now.as_str(), "Failed" | "Rejected" | "Revoked") || waited > PATIENCE {
+            let waited = self.clock.monotonic().saturating_sub(began);
+            if matches!(now.as_str(), "Failed" | "Rejected" | "Cancelled" | "Revoked")
+                || waited > PATIENCE
+            {
                 bail!("request {} is {now} instead of {state}", grant.id);
             }
-            pause((usual / 20).max(waited / 20)).await;
         }
     }
 
@@ -282,14 +264,5 @@ impl Side {
             username: text_of(parameters, "username")?,
             password: text_of(parameters, "password")?,
         })
-    }
-}
-
-/// Sleeps, but not for less than the timer can tell from nothing.
-async fn pause(span: Duration) {
-    if span >= Duration::from_millis(1) {
-        tokio::time::sleep(span).await;
-    } else {
-        tokio::task::yield_now().await;
     }
 }
