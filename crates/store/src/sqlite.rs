@@ -18,13 +18,12 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use hashbrown::HashMap;
 use latchkey_domain::Clock;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, Statement, ToSql,
@@ -32,13 +31,12 @@ use rusqlite::{
     types::{ToSqlOutput, Value as Stored, ValueRef},
 };
 use sea_orm::Value;
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot},
-};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{
     error::{Result, StoreError},
+    mutex::lock,
+    pace::{Names, Pace},
     sql::Sql,
 };
 
@@ -48,12 +46,6 @@ const PREPARED_TO_READ: usize = 64;
 
 /// How long statements may run without letting other tasks of the thread go on.
 const TURN: Duration = Duration::from_millis(1);
-
-/// What takes longer is slow.
-const SLOW: Duration = Duration::from_millis(2);
-
-/// How many texts of statements are remembered at most.
-const MOST_KNOWN: usize = 1000;
 
 /// How long to wait before asking again for a lock that another process holds, and how often.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
@@ -120,56 +112,6 @@ struct Readers {
     slots: Arc<Semaphore>,
 }
 
-/// What keeps statements from stopping their thread for long.
-struct Pace {
-    clock: Arc<dyn Clock>,
-    /// What is known of statements, by their text.
-    known: Mutex<HashMap<String, Known>>,
-    commits: Mutex<Slowness>,
-}
-
-/// What is known of a statement.
-#[derive(Debug, Default, Clone)]
-struct Known {
-    slowness: Slowness,
-    /// The names of the columns of its rows.
-    names: Option<Names>,
-}
-
-/// The names of columns, shared by all rows.
-type Names = Arc<[Box<str>]>;
-
-/// Whether something is slow again and again. On a busy machine anything takes long once in a
-/// while, because somebody else had the processor: that alone says nothing.
-#[derive(Debug, Default, Clone, Copy)]
-struct Slowness(u8);
-
-impl Slowness {
-    /// What being slow once weighs; being quick once takes one off.
-    const ONCE: u8 = 16;
-    /// Slow twice within a few runs.
-    const ENOUGH: u8 = 24;
-    const MOST: u8 = 64;
-
-    fn is_slow(self) -> bool {
-        self.0 >= Self::ENOUGH
-    }
-
-    fn took(&mut self, duration: Duration) {
-        self.0 = if duration > SLOW {
-            self.0.saturating_add(Self::ONCE).min(Self::MOST)
-        } else {
-            self.0.saturating_sub(1)
-        };
-    }
-}
-
-impl std::fmt::Debug for Pace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pace").finish_non_exhaustive()
-    }
-}
-
 impl Sqlite {
     /// Opens a file that is there and has its schema, for one writer and so many readers.
     pub(crate) fn open(
@@ -197,7 +139,7 @@ impl Sqlite {
             queue: Arc::default(),
             readers: Arc::new(readers),
             patience,
-            pace: Arc::new(Pace { clock, known: Mutex::default(), commits: Mutex::default() }),
+            pace: Arc::new(Pace::new(clock)),
         })
     }
 
@@ -305,10 +247,6 @@ fn connect(path: &Path, patience: Duration) -> Result<Connection> {
     // Otherwise a statement is planned anew whenever another value is bound to its LIMIT.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a statement without values or rows.
@@ -430,14 +368,9 @@ async fn commit_all(mut writer: OwnedMutexGuard<Writer>, pace: &Arc<Pace>) -> Re
     if writer.done.is_empty() {
         return Ok(());
     }
-    let is_slow = lock(&pace.commits).is_slow();
+    let is_slow = pace.are_commits_slow();
     let pace = Arc::clone(pace);
-    let mut commit = move || {
-        let began = pace.clock.monotonic();
-        let committed = writer.commit();
-        lock(&pace.commits).took(pace.clock.monotonic().saturating_sub(began));
-        committed
-    };
+    let mut commit = move || pace.commit(|| writer.commit());
     let committed = if is_slow {
         let committed = tokio::task::spawn_blocking(commit).await;
         committed.map_err(|_| "the server is stopping".into()).and_then(|committed| committed)
@@ -537,55 +470,6 @@ impl SqliteTx {
     }
 }
 
-impl Pace {
-    /// Runs a statement, which is given the names of its columns if they are known and gives
-    /// them back. Where it is slow again and again, the runtime moves the other tasks of this
-    /// thread away first.
-    fn run<T>(
-        &self,
-        text: &str,
-        statement: impl FnOnce(Option<Names>) -> Result<(T, Option<Names>)>,
-    ) -> Result<T> {
-        let known = lock(&self.known).get(text).cloned().unwrap_or_default();
-        let had_names = known.names.is_some();
-        let began = self.clock.monotonic();
-        let done = if known.slowness.is_slow() && is_multi_threaded() {
-            tokio::task::block_in_place(|| statement(known.names))
-        } else {
-            statement(known.names)
-        };
-        let took = self.clock.monotonic().saturating_sub(began);
-        let (outcome, names) = match done {
-            Ok((outcome, names)) => (Ok(outcome), names.filter(|_| !had_names)),
-            Err(error) => (Err(error), None),
-        };
-        if took > SLOW || known.slowness.0 > 0 || names.is_some() {
-            self.note(text, took, names);
-        }
-        outcome
-    }
-
-    fn note(&self, text: &str, took: Duration, names: Option<Names>) {
-        let mut all = lock(&self.known);
-        if all.len() >= MOST_KNOWN && !all.contains_key(text) {
-            // Names are read again; what is slow has to stay known.
-            all.retain(|_, known| known.slowness.0 > 0);
-            if all.len() >= MOST_KNOWN {
-                return;
-            }
-        }
-        let known = all.entry_ref(text).or_default();
-        known.slowness.took(took);
-        if names.is_some() {
-            known.names = names;
-        }
-    }
-}
-
-fn is_multi_threaded() -> bool {
-    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
-}
-
 /// Prepares a statement and binds its values: `$3` is the third, wherever it stands.
 fn prepare<'a>(connection: &'a Connection, sql: &Sql) -> Result<rusqlite::CachedStatement<'a>> {
     let mut statement = connection.prepare_cached(&sql.text)?;
@@ -659,21 +543,6 @@ impl SqliteRow {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_slow_once_is_not_slow_and_what_was_slow_recovers() {
-        let (quick, slow) = (Duration::from_micros(50), SLOW * 2);
-        let mut slowness = Slowness::default();
-        slowness.took(slow);
-        assert!(!slowness.is_slow(), "somebody else had the processor");
-        (0..Slowness::ONCE).for_each(|_| slowness.took(quick));
-        slowness.took(slow);
-        assert!(!slowness.is_slow(), "that was long ago");
-        slowness.took(slow);
-        assert!(slowness.is_slow());
-        (0..Slowness::MOST).for_each(|_| slowness.took(quick));
-        assert!(!slowness.is_slow());
-    }
-
     /// A file with one table, whose disk counts as slow.
     fn with_slow_commits(folder: &Path) -> Sqlite {
         let path = folder.join("test.db");
@@ -682,7 +551,7 @@ mod tests {
         connection.execute_batch(setup).unwrap();
         let clock = Arc::new(latchkey_testkit::TestClock::default());
         let sqlite = Sqlite::open(&path, 1, Duration::from_secs(1), clock).unwrap();
-        *lock(&sqlite.pace.commits) = Slowness(Slowness::MOST);
+        sqlite.pace.take_commits_for_slow();
         sqlite
     }
 
