@@ -4,7 +4,7 @@
 //! to give up half-way; readers see the last commit. On PostgreSQL writers work side by side at
 //! READ COMMITTED and lock the rows they decide about; readers see one snapshot.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use latchkey_domain::{Clock, Rng, ids::InstallationId};
@@ -81,7 +81,7 @@ pub struct Tx {
     lost: bool,
     now: Timestamp,
     store: Arc<Inner>,
-    hints: Vec<Hint>,
+    hints: HashSet<Hint>,
 }
 
 /// The open transaction of a [`Tx`].
@@ -159,7 +159,7 @@ impl Store {
     }
 
     fn tx(&self, conn: Open) -> Tx {
-        Tx { conn, lost: false, now: self.now(), store: Arc::clone(&self.0), hints: Vec::new() }
+        Tx { conn, lost: false, now: self.now(), store: Arc::clone(&self.0), hints: HashSet::new() }
     }
 
     /// The clock's time, cut to whole microseconds, as every stored time is.
@@ -236,9 +236,7 @@ impl Tx {
 
     /// Has whoever waits for this told once the transaction is committed.
     pub(crate) fn tell_after(&mut self, hint: Hint) {
-        if !self.hints.contains(&hint) {
-            self.hints.push(hint);
-        }
+        self.hints.insert(hint);
     }
 
     /// `FOR UPDATE` where writers work side by side; empty on SQLite, which has one writer.
